@@ -58,7 +58,7 @@ quietly() {
 show_tail() {
     [ -s "$1" ] || { say "$1 is empty"; return 0; }
     say "the end of $1:"
-    tail -n 25 "$1" | sed 's/^/    /' >&2
+    tail -n 25 "$1" | cut -c 1-300 | sed 's/^/    /' >&2 # some debug lines have 30,000 characters
 }
 
 # service_dir DIR: makes it and prints its absolute path.
@@ -202,4 +202,35 @@ end_process() {
         say "$name ended"
     fi
     rm -f "$dir/$name.pid" "$dir/$name.started"
+}
+
+# --- node packages -------------------------------------------------------------------------------------------------------------
+
+# npm_once NAME FOLDER [FUNCTION]: the packages of FOLDER/package.json in the cache, once for each content of its json files and each
+# ABI of node (native modules); FUNCTION completes what npm left in its argument. Prints the path.
+npm_once() {
+    local name=$1 key
+    npm_folder=$2 npm_complete=${3:-true}
+    has npm || fail "cannot install $name: npm is not there"
+    key=$(cat "$npm_folder"/package*.json | sha256sum | cut -c 1-12)-node$(node -p process.versions.modules)
+    install_once "$name-$key" npm_fill
+}
+
+npm_fill() {
+    local work=$1 verb=install
+    cp "$npm_folder"/package*.json "$work"
+    if [ -e "$work/package-lock.json" ]; then verb=ci; fi
+    say "fetching the packages of $npm_folder"
+    # No install scripts: some fetch prebuilt files from elsewhere, and all of them would run as the installing user.
+    (cd "$work" && quietly npm.log npm "$verb" --ignore-scripts --no-audit --no-fund --loglevel=error)
+    "$npm_complete" "$work"
+}
+
+# json PATH: a value out of the JSON on stdin, as in `json data.peer_id`; nothing and 1 if it is not there.
+json() {
+    node -e 'let text = ""; process.stdin.on("data", d => text += d).on("end", () => {
+        let value;
+        try { value = process.argv[1].split(".").reduce((v, key) => v?.[key], JSON.parse(text)); } catch {}
+        if (value === undefined || value === null) process.exit(1);
+        console.log(typeof value === "object" ? JSON.stringify(value) : String(value)); });' "$1"
 }
