@@ -8,5 +8,6 @@ pub mod chain_spec;
 pub mod config;
 pub mod elastic;
 pub mod event;
+pub mod setup;
 pub mod slot;
 pub mod tasks;
