@@ -4,7 +4,10 @@
 //! The middle is pure: `network` and `rules` take events and `now`, and return values.
 
 pub mod agent;
+pub mod aggregator;
+pub mod chain_spec;
 pub mod config;
+pub mod elastic;
 pub mod event;
 pub mod slot;
 pub mod tasks;

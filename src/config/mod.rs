@@ -4,6 +4,7 @@
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
 pub mod duration;
+mod elasticsearch;
 mod file;
 mod node;
 mod secret;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::file::{Problem, parse};
 pub use self::node::Node;
 pub use self::secret::Secret;
