@@ -1,7 +1,7 @@
 //! What the agent counts about itself: a fixed set, shared by everybody, read by the self-report.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,9 +26,35 @@ pub struct Counters {
     /// Now, not since the start: items in flight or waiting for another attempt.
     pub held_events: AtomicU64,
     pub held_bytes: AtomicU64,
+    /// Now: an [`Output`].
+    pub output: AtomicU8,
     bulk: Mutex<Latency>,
     commits: Mutex<Latency>,
     tallies: Mutex<Tallies>,
+}
+
+/// How Elasticsearch stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Output {
+    #[default]
+    Ok,
+    /// It asked to come later.
+    Busy,
+    /// It does not answer, or not as Elasticsearch does.
+    Lost,
+    Unauthorized,
+}
+
+impl Output {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Busy => "busy",
+            Self::Lost => "lost",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
 }
 
 /// Over the time since it was last read.
@@ -83,6 +109,14 @@ impl Counters {
 
     pub fn tallies(&self) -> Tallies {
         lock(&self.tallies).clone()
+    }
+
+    pub fn output(&self) -> Output {
+        let now = self.output.load(Relaxed);
+        let all = [Output::Busy, Output::Lost, Output::Unauthorized];
+        all.into_iter()
+            .find(|output| *output as u8 == now)
+            .unwrap_or_default()
     }
 
     /// Begins a new period.

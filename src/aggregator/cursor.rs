@@ -46,11 +46,17 @@ struct Position {
 impl Cursor {
     /// Notes a document that was read at `now`.
     pub fn advance(&mut self, index: &str, seq_no: i64, now: DateTime<Utc>) {
-        let start = Position { settled: -1, read: -1, recent: VecDeque::new() };
+        let start = Position {
+            settled: -1,
+            read: -1,
+            recent: VecDeque::new(),
+        };
         if !self.positions.contains_key(index) {
             self.positions.insert(index.to_owned(), start);
         }
-        let Some(position) = self.positions.get_mut(index) else { return };
+        let Some(position) = self.positions.get_mut(index) else {
+            return;
+        };
         if seq_no > position.read {
             position.read = seq_no;
             match position.recent.back_mut() {
@@ -63,7 +69,11 @@ impl Cursor {
     /// Moves the settled mark to what was read more than [`SETTLE`] before `now`.
     pub fn settle(&mut self, now: DateTime<Utc>) {
         for position in self.positions.values_mut() {
-            while position.recent.front().is_some_and(|(at, _)| now - *at > SETTLE) {
+            while position
+                .recent
+                .front()
+                .is_some_and(|(at, _)| now - *at > SETTLE)
+            {
                 if let Some((_, seq_no)) = position.recent.pop_front() {
                     position.settled = position.settled.max(seq_no);
                 }
@@ -73,14 +83,27 @@ impl Cursor {
 
     /// The search for what is new. `overlap` starts at the settled marks, otherwise at the highest numbers seen.
     /// An index never seen before (a rollover, a new stream) is read from `started` − lookback.
-    pub fn query(&self, interests: &[Interest], started: DateTime<Utc>, overlap: bool, size: usize) -> Value {
+    pub fn query(
+        &self,
+        interests: &[Interest],
+        started: DateTime<Utc>,
+        overlap: bool,
+        size: usize,
+    ) -> Value {
         let known: Vec<&String> = self.positions.keys().collect();
         let mut places: Vec<Value> = self
             .positions
             .iter()
             .map(|(index, position)| {
-                let after = if overlap { position.settled } else { position.read };
-                filter([json!({"term": {"_index": index}}), json!({"range": {"_seq_no": {"gt": after}}})])
+                let after = if overlap {
+                    position.settled
+                } else {
+                    position.read
+                };
+                filter([
+                    json!({"term": {"_index": index}}),
+                    json!({"range": {"_seq_no": {"gt": after}}}),
+                ])
             })
             .collect();
         places.push(json!({"bool": {"must_not": [{"terms": {"_index": known}}]}}));
@@ -148,12 +171,19 @@ mod tests {
         cursor.advance("a", 5, at(2));
         cursor.advance("a", 9, at(2));
         cursor.settle(at(4));
-        assert_eq!((cursor.positions["a"].settled, cursor.positions["a"].read), (7, 9));
+        assert_eq!(
+            (cursor.positions["a"].settled, cursor.positions["a"].read),
+            (7, 9)
+        );
     }
 
     #[test]
     fn an_unknown_index_is_read_by_time_and_a_known_one_by_number() {
-        let interest = Interest { stream: DataStream::Block, filter: None, lookback: TimeDelta::seconds(60) };
+        let interest = Interest {
+            stream: DataStream::Block,
+            filter: None,
+            lookback: TimeDelta::seconds(60),
+        };
         let mut cursor = Cursor::default();
         cursor.advance("a", 7, at(0));
         let query = cursor.query(&[interest], at(100), false, 10).to_string();

@@ -42,8 +42,16 @@ pub struct Poll {
 
 impl Reader {
     /// `started` fixes the first window; later reads go by sequence number.
-    pub fn new(client: Client, namespace: &str, interests: Vec<Interest>, started: DateTime<Utc>) -> Self {
-        let mut streams: Vec<String> = interests.iter().map(|interest| interest.stream.name(namespace)).collect();
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        interests: Vec<Interest>,
+        started: DateTime<Utc>,
+    ) -> Self {
+        let mut streams: Vec<String> = interests
+            .iter()
+            .map(|interest| interest.stream.name(namespace))
+            .collect();
         streams.sort_unstable();
         streams.dedup();
         Self {
@@ -62,9 +70,14 @@ impl Reader {
         self.cursor.settle(now);
         let mut poll = Poll::default();
         for page in 0..MAX_PAGES {
-            let query = self.cursor.query(&self.interests, self.started, page == 0, PAGE);
+            let query = self
+                .cursor
+                .query(&self.interests, self.started, page == 0, PAGE);
             let answer = self.client.search(&self.target, &query).await?;
-            let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let hits = answer["hits"]["hits"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             for hit in hits {
                 self.take(hit, now, &mut poll.documents);
             }

@@ -98,9 +98,10 @@ pub(super) fn remove(
 
 pub(super) fn each(
     table: &impl ReadableTable<u64, &'static [u8]>,
+    max: usize,
     mut each: impl FnMut(u64, DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    for entry in table.iter()? {
+    for entry in table.iter()?.take(max) {
         let (key, value) = entry?;
         each(key.value(), serde_json::from_slice(value.value())?)?;
     }

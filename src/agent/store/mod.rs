@@ -61,7 +61,7 @@ pub struct Change {
 }
 
 impl Change {
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.append.is_empty()
             && self.remove.is_empty()
             && self.bury.is_empty()
@@ -168,6 +168,18 @@ impl Store {
         })
     }
 
+    /// The oldest dead letters.
+    pub fn dead_letters(&mut self, max: usize) -> anyhow::Result<Vec<(u64, DeadLetter)>> {
+        self.read(|read| {
+            let mut letters = Vec::new();
+            dead::each(&read.open_table(DEAD_LETTERS)?, max, |key, letter| {
+                letters.push((key, letter));
+                Ok(())
+            })?;
+            Ok(letters)
+        })
+    }
+
     fn try_commit(&mut self, change: &Change) -> anyhow::Result<Vec<Dropped>> {
         let Some(database) = &self.database else {
             bail!("cannot use {}: it is not open", self.path.display());
@@ -270,7 +282,7 @@ pub fn read_dead_letters(
     };
     let read = database.begin_read()?;
     match read.open_table(DEAD_LETTERS) {
-        Ok(table) => dead::each(&table, |key, letter| each(key, letter)),
+        Ok(table) => dead::each(&table, usize::MAX, |key, letter| each(key, letter)),
         Err(TableError::TableDoesNotExist(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
