@@ -62,13 +62,12 @@ show_tail() {
     tail -n 25 "$1" | cut -c 1-300 | sed 's/^/    /' >&2 # some debug lines have 30,000 characters
 }
 
-# use_dir DIR: sets `dir`, the absolute path of the directory that holds one service's files.
-use_dir() {
+# service_dir DIR: makes it and prints its absolute path.
+service_dir() {
     [ -n "${1:-}" ] || fail "cannot go on: no directory given"
-    dir=$(realpath -m -- "$1")
+    mkdir -p "$1" || fail "cannot use $1: it cannot be made"
+    (cd "$1" && pwd)
 }
-
-make_dir() { mkdir -p "$dir" || fail "cannot use $dir: it cannot be made"; }
 
 # --- waiting -------------------------------------------------------------------------------------------------------------------
 

@@ -24,14 +24,19 @@ pub use self::secret::Secret;
 pub struct Agent {
     /// Where spool, registry and dead letters are kept; one agent per directory.
     pub data_dir: PathBuf,
+    /// Bytes of events that wait for Elasticsearch; beyond them the least important give way, oldest first.
+    pub spool_max_bytes: u64,
     pub node: Node,
+    pub elasticsearch: Elasticsearch,
 }
 
 impl Default for Agent {
     fn default() -> Self {
         Self {
             data_dir: "/var/lib/ethmon".into(),
+            spool_max_bytes: 1 << 30,
             node: Node::default(),
+            elasticsearch: Elasticsearch::default(),
         }
     }
 }
