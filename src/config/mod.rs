@@ -4,7 +4,10 @@
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
 pub mod duration;
+mod execution;
 mod file;
+mod host;
+//mod logs;
 mod node;
 mod secret;
 
@@ -12,7 +15,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
+pub use self::host::Host;
+//pub use self::logs::Logs;
 pub use self::node::Node;
 pub use self::secret::Secret;
 

@@ -1,0 +1,1 @@
+//! `[[logs]]`: files of one client.
