@@ -22,13 +22,13 @@ impl Files {
 
     /// The text of a file; `None`, and one warning until it is back, where it can't be read.
     pub(super) fn read(&mut self, path: &str) -> Option<String> {
-        let bytes = self.noticing(path, |full| fs::read(full))?;
+        let bytes = self.noticing(path, fs::read)?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// What lies in a folder, unsorted.
     pub(super) fn names(&mut self, path: &str) -> Option<Vec<String>> {
-        let entries = self.noticing(path, |full| fs::read_dir(full))?;
+        let entries = self.noticing(path, fs::read_dir)?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         Some(names.collect())
     }
