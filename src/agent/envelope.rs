@@ -59,8 +59,8 @@ impl Identity {
                 .map(|(name, value)| (name.clone(), value.as_str().into()));
             document.set("labels", labels.collect::<Map<_, Value>>());
         }
+        document.set("ethereum.node.name", self.node_name.as_str());
         if stream.module() == "ethereum" {
-            document.set("ethereum.node.name", self.node_name.as_str());
             if let Some((name, version)) = &self.client {
                 document.set("ethereum.node.client", name.as_str());
                 document.set("ethereum.node.version", version.as_str());
