@@ -5,5 +5,6 @@
 
 pub mod chain_spec;
 pub mod event;
+pub mod network;
 pub mod slot;
 pub mod tasks;
