@@ -6,5 +6,6 @@
 pub mod chain_spec;
 pub mod event;
 pub mod network;
+pub mod replay;
 pub mod slot;
 pub mod tasks;
