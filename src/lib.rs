@@ -3,9 +3,15 @@
 //! `agent` collects on a node and ships; `aggregator` reads what all agents shipped, judges and mails.
 //! The middle is pure: `network` and `rules` take events and `now`, and return values.
 
+pub mod agent;
+pub mod aggregator;
 pub mod alert;
+pub mod chain_spec;
 pub mod config;
+pub mod elastic;
 pub mod event;
+pub mod network;
 pub mod rules;
+pub mod setup;
 pub mod slot;
 pub mod tasks;
