@@ -3,6 +3,7 @@
 //! `agent` collects on a node and ships; `aggregator` reads what all agents shipped, judges and mails.
 //! The middle is pure: `network` and `rules` take events and `now`, and return values.
 
+pub mod agent;
 pub mod config;
 pub mod event;
 pub mod slot;

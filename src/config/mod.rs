@@ -3,6 +3,7 @@
 //! An absent section switches its part off. Unknown keys are errors. `${VAR}` in a string is replaced from the
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
+mod beacon;
 pub mod duration;
 mod file;
 mod node;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::beacon::{Beacon, Endpoint};
 pub use self::file::{Problem, parse};
 pub use self::node::Node;
 pub use self::secret::Secret;
@@ -23,6 +25,8 @@ pub struct Agent {
     /// Where spool, registry and dead letters are kept; one agent per directory.
     pub data_dir: PathBuf,
     pub node: Node,
+    /// Absent: no beacon node is watched.
+    pub beacon: Option<Beacon>,
 }
 
 impl Default for Agent {
@@ -30,6 +34,7 @@ impl Default for Agent {
         Self {
             data_dir: "/var/lib/ethmon".into(),
             node: Node::default(),
+            beacon: None,
         }
     }
 }

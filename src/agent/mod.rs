@@ -1,0 +1,4 @@
+//! The agent: collectors on a node, and the outbox that ships what they see.
+
+pub mod beacon;
+pub mod outbox;
