@@ -4,6 +4,7 @@
 //! The middle is pure: `network` and `rules` take events and `now`, and return values.
 
 pub mod agent;
+pub mod chain_spec;
 pub mod config;
 pub mod event;
 pub mod slot;
