@@ -9,9 +9,12 @@ use serde_json::Value;
 
 use super::event::prefix;
 use crate::config::{Beacon, Endpoint};
+use crate::tasks;
 
 /// No answer of the calls made here is near it: a block of 10 MB of transactions is 20 MB in hexadecimal.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// Larger answers are parsed beside the threads that stamp arrivals.
+const LARGE_BYTES: usize = 256 << 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call gave nothing.
@@ -86,10 +89,10 @@ impl Api {
             .map_err(|_| {
                 ApiError::Unreachable(format!("no answer in {} ms", self.timeout.as_millis()))
             })??;
-        serde_json::from_slice(&body).map_err(|error| {
-            let text = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
-            ApiError::Unreadable(format!("{error}, begins {text:?}"))
-        })
+        if body.len() < LARGE_BYTES {
+            return parse(&body);
+        }
+        tasks::blocking(move || parse(&body)).await
     }
 
     /// The event stream. Ends when the node sends its answer's head, which may be with the first event: the caller
@@ -112,6 +115,13 @@ impl Api {
             .err()
             .unwrap_or(ApiError::NotFound))
     }
+}
+
+fn parse(body: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let text = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        ApiError::Unreadable(format!("{error}, begins {text:?}"))
+    })
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ApiError> {

@@ -21,35 +21,35 @@ const NTP_UNIX_SECONDS: i64 = 2_208_988_800;
 
 /// What is known of the clock.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Clock {
+pub(super) struct Clock {
     /// `None`: not measured, and taken as right.
-    pub measured: Option<Measurement>,
+    pub(super) measured: Option<Measurement>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measurement {
+pub(super) struct Measurement {
     /// Local clock minus true time, milliseconds.
-    pub offset_ms: f64,
+    pub(super) offset_ms: f64,
     /// The truth is within so much of it.
-    pub uncertainty_ms: f64,
-    pub server: String,
+    pub(super) uncertainty_ms: f64,
+    pub(super) server: String,
 }
 
 impl Clock {
     /// What arrivals are corrected by.
-    pub fn offset_ms(&self) -> f64 {
+    pub(super) fn offset_ms(&self) -> f64 {
         self.measured
             .as_ref()
             .map_or(0.0, |measured| measured.offset_ms)
     }
 
-    pub fn known_offset_ms(&self) -> Option<f64> {
+    pub(super) fn known_offset_ms(&self) -> Option<f64> {
         self.measured.as_ref().map(|measured| measured.offset_ms)
     }
 }
 
 /// Measures until stopped. Without servers there is nothing to do.
-pub async fn run(
+pub(super) async fn run(
     servers: Vec<String>,
     clock: watch::Sender<Clock>,
     stop: CancellationToken,
@@ -100,7 +100,7 @@ pub async fn run(
 }
 
 /// The first server that answers.
-pub async fn measure_any(servers: &[String]) -> anyhow::Result<Measurement> {
+pub(super) async fn measure_any(servers: &[String]) -> anyhow::Result<Measurement> {
     let mut last = anyhow::anyhow!("no time server is configured");
     for server in servers {
         match measure(server).await {

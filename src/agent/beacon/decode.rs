@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::event::unsigned;
+use crate::chain_spec::unsigned;
 use crate::slot::Root;
 
 /// What a block says. Parts its fork does not have are absent, and so is what could not be read.

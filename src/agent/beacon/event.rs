@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::sse::{Frame, KEPT_PREFIX_BYTES};
 use super::topics::Topic;
+use crate::chain_spec::unsigned;
 use crate::slot::Root;
 
 /// A payload that is larger is kept as text, cut: an index is no place for it.
@@ -205,15 +206,6 @@ impl BeaconEvent {
             Some(before) => format!("{before}; {reason}"),
             None => reason,
         });
-    }
-}
-
-/// A number of the Beacon API: a quoted decimal, or bare where a client forgot the quotes.
-pub(super) fn unsigned(value: &Value) -> Option<u64> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => number.as_u64(),
-        _ => None,
     }
 }
 
