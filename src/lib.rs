@@ -4,8 +4,11 @@
 //! The middle is pure: `network` and `rules` take events and `now`, and return values.
 
 pub mod agent;
+pub mod aggregator;
 pub mod chain_spec;
 pub mod config;
+pub mod elastic;
 pub mod event;
+pub mod setup;
 pub mod slot;
 pub mod tasks;

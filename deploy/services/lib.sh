@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # What every service program here shares: messages, the cache, bounded waiting, and processes that can be ended safely.
 
+# Else a failed command inside $(…) goes unnoticed.
+shopt -s inherit_errexit
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -33,8 +36,7 @@ install_once() {
             work=$cache/.new-$name
             rm -rf "$work"
             mkdir "$work"
-            # Run in a process of its own: `set -e` is off inside a function called in a condition.
-            (set -e; "$fill" "$work") >&2 || exit 1
+            ("$fill" "$work") >&2 # not in a condition, in which `set -e` would be off
             mv -T "$work" "$target"
             say "installed $target"
         fi
@@ -43,16 +45,15 @@ install_once() {
     echo "$target"
 }
 
-# quietly LOG COMMAND…: shows the log's end only when the command fails.
+# quietly LOG COMMAND…: shows the log's end if the command fails, and ends the program.
 quietly() {
     local log=$1 status=0
     shift
     "$@" >> "$log" 2>&1 || status=$?
     if [ "$status" != 0 ]; then
         show_tail "$log"
-        say "cannot run $1: exit code $status"
+        fail "cannot go on: $1 ended with exit code $status"
     fi
-    return "$status"
 }
 
 show_tail() {
@@ -80,7 +81,7 @@ wait_until() {
     done
 }
 
-# wait_ready DIR NAME LOG SECONDS COMMAND…: waits until the service answers; if it ends or stays silent, shows its log, ends it and fails.
+# wait_ready DIR NAME LOG SECONDS COMMAND…: waits until the service answers; if it ends or stays silent, shows its log and fails.
 wait_ready() {
     local dir=$1 name=$2 log=$3 seconds=$4
     shift 4
@@ -88,12 +89,10 @@ wait_ready() {
     answers_or_died() { "$@" || ! is_alive "$dir" "$name"; }
     if ! wait_until "$seconds" answers_or_died "$@"; then
         show_tail "$log"
-        end_process "$dir" "$name"
         fail "cannot start $name: no answer within $seconds s"
     fi
     if ! is_alive "$dir" "$name"; then
         show_tail "$log"
-        end_process "$dir" "$name"
         fail "cannot start $name: it ended by itself"
     fi
 }
@@ -146,14 +145,24 @@ start_time() {
     case ${stat[0]:-gone} in gone | Z | X) ;; *) echo "${stat[19]}" ;; esac
 }
 
-# start_process DIR NAME LOG COMMAND…: in the background; log appended.
+# start_process DIR NAME LOG COMMAND…: in the background; log appended. Until `keep_running` is called it ends with this program, however that ends.
 start_process() {
     local dir=$1 name=$2 log=$3 pid
     shift 3
+    unready+=("$dir" "$name")
+    trap end_unready EXIT
     setsid "$@" < /dev/null >> "$log" 2>&1 &
     pid=$!
+    disown # bash would report its end
     echo "$pid" > "$dir/$name.pid"
     start_time "$pid" > "$dir/$name.started"
+}
+
+unready=()
+keep_running() { unready=(); }
+end_unready() {
+    local i
+    for ((i = 0; i < ${#unready[@]}; i += 2)); do end_process "${unready[i]}" "${unready[i + 1]}" 5; done
 }
 
 # is_alive DIR NAME: the leader that was started still runs.
@@ -202,35 +211,4 @@ end_process() {
         say "$name ended"
     fi
     rm -f "$dir/$name.pid" "$dir/$name.started"
-}
-
-# --- node packages -------------------------------------------------------------------------------------------------------------
-
-# npm_once NAME FOLDER [FUNCTION]: the packages of FOLDER/package.json in the cache, once for each content of its json files and each
-# ABI of node (native modules); FUNCTION completes what npm left in its argument. Prints the path.
-npm_once() {
-    local name=$1 key
-    npm_folder=$2 npm_complete=${3:-true}
-    has npm || fail "cannot install $name: npm is not there"
-    key=$(cat "$npm_folder"/package*.json | sha256sum | cut -c 1-12)-node$(node -p process.versions.modules)
-    install_once "$name-$key" npm_fill
-}
-
-npm_fill() {
-    local work=$1 verb=install
-    cp "$npm_folder"/package*.json "$work"
-    if [ -e "$work/package-lock.json" ]; then verb=ci; fi
-    say "fetching the packages of $npm_folder"
-    # No install scripts: some fetch prebuilt files from elsewhere, and all of them would run as the installing user.
-    (cd "$work" && quietly npm.log npm "$verb" --ignore-scripts --no-audit --no-fund --loglevel=error)
-    "$npm_complete" "$work"
-}
-
-# json PATH: a value out of the JSON on stdin, as in `json data.peer_id`; nothing and 1 if it is not there.
-json() {
-    node -e 'let text = ""; process.stdin.on("data", d => text += d).on("end", () => {
-        let value;
-        try { value = process.argv[1].split(".").reduce((v, key) => v?.[key], JSON.parse(text)); } catch {}
-        if (value === undefined || value === null) process.exit(1);
-        console.log(typeof value === "object" ? JSON.stringify(value) : String(value)); });' "$1"
 }
