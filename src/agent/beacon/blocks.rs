@@ -29,8 +29,9 @@ const MAX_REQUESTS: usize = 4;
 const RETRIES_MS: [u64; 4] = [200, 500, 1_000, 2_000];
 /// What was not announced is there or is not.
 const RETRIES_UNSEEN: usize = 1;
-/// A client may send the reorg before the head it tells of.
-const HINT_WAIT: Duration = Duration::from_secs(1);
+/// What the stream tells of by itself comes first: its times are the ones that count. A client may send a reorg before
+/// the head it names, and the answer's head before the events that were waiting.
+const EVENTS_FIRST: Duration = Duration::from_secs(1);
 
 /// What the streams tell this task.
 #[derive(Debug)]
@@ -121,12 +122,13 @@ impl Blocks {
                 }
             }
             Input::Hint(root) => work.push(Box::pin(async move {
-                tokio::time::sleep(HINT_WAIT).await;
+                tokio::time::sleep(EVENTS_FIRST).await;
                 Outcome::Hint(root)
             })),
             Input::Resync => {
                 let api = self.context.api.clone();
                 work.push(Box::pin(async move {
+                    tokio::time::sleep(EVENTS_FIRST).await;
                     Outcome::Head(backfill::head(&api).await)
                 }));
             }

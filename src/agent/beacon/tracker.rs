@@ -138,7 +138,15 @@ impl Tracker {
 
     /// A block nobody told of: the head after a gap, or a missing ancestor.
     pub(super) fn wanted(&mut self, root: Root, walk: usize, now: Instant) -> bool {
-        self.known.contains_key(&root) || self.entry(root, walk, now).is_some()
+        if self.known.contains_key(&root) {
+            return true;
+        }
+        let Some(pending) = self.entry(root, walk, now) else {
+            return false;
+        };
+        // REST may show a block whose event is on its way.
+        pending.hold_until.get_or_insert(now + HEAD_WAIT);
+        true
     }
 
     /// A block told in an earlier life of the agent.
