@@ -3,6 +3,7 @@
 //! An absent section switches its part off. Unknown keys are errors. `${VAR}` in a string is replaced from the
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
+mod beacon;
 pub mod duration;
 mod elasticsearch;
 mod execution;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::beacon::{Beacon, Endpoint};
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
@@ -31,6 +33,8 @@ pub struct Agent {
     /// Bytes of events that wait for Elasticsearch; beyond them the least important give way, oldest first.
     pub spool_max_bytes: u64,
     pub node: Node,
+    /// Absent: no beacon node is watched.
+    pub beacon: Option<Beacon>,
     pub elasticsearch: Elasticsearch,
     pub execution: Option<Execution>,
     pub host: Option<Host>,
@@ -42,6 +46,7 @@ impl Default for Agent {
             data_dir: "/var/lib/ethmon".into(),
             spool_max_bytes: 1 << 30,
             node: Node::default(),
+            beacon: None,
             elasticsearch: Elasticsearch::default(),
             execution: None,
             host: None,
