@@ -3,9 +3,12 @@
 //! An absent section switches its part off. Unknown keys are errors. `${VAR}` in a string is replaced from the
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
+mod beacon;
 pub mod duration;
 mod elasticsearch;
+mod execution;
 mod file;
+mod host;
 mod node;
 mod secret;
 
@@ -13,8 +16,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use self::beacon::{Beacon, Endpoint};
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
+pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
+pub use self::host::Host;
 pub use self::node::Node;
 pub use self::secret::Secret;
 
@@ -24,14 +30,26 @@ pub use self::secret::Secret;
 pub struct Agent {
     /// Where spool, registry and dead letters are kept; one agent per directory.
     pub data_dir: PathBuf,
+    /// Bytes of events that wait for Elasticsearch; beyond them the least important give way, oldest first.
+    pub spool_max_bytes: u64,
     pub node: Node,
+    /// Absent: no beacon node is watched.
+    pub beacon: Option<Beacon>,
+    pub elasticsearch: Elasticsearch,
+    pub execution: Option<Execution>,
+    pub host: Option<Host>,
 }
 
 impl Default for Agent {
     fn default() -> Self {
         Self {
             data_dir: "/var/lib/ethmon".into(),
+            spool_max_bytes: 1 << 30,
             node: Node::default(),
+            beacon: None,
+            elasticsearch: Elasticsearch::default(),
+            execution: None,
+            host: None,
         }
     }
 }

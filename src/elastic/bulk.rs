@@ -50,6 +50,11 @@ impl BulkBody {
         }
     }
 
+    /// For the next body; the one under construction may be beyond them.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Appends a document, already encoded. `Ok(false)`: the body is full and took nothing; send it first. An empty body takes a
     /// document of any size, so that the server's 413 decides about it.
     ///
