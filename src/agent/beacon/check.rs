@@ -70,6 +70,10 @@ pub async fn check(config: &Beacon, out: &mut (dyn Write + Send)) -> anyhow::Res
         if name == "summaries" && !config.summaries {
             continue;
         }
+        let wanted = wanted
+            .into_iter()
+            .filter(|topic| !topics::is_harmful(topic, &version))
+            .collect();
         let (taken, refused) = match offered(&api, wanted).await {
             Ok(answer) => answer,
             Err(error) => {
