@@ -69,7 +69,7 @@ struct Times([Option<i64>; Source::ALL.len()]);
 #[derive(Debug, Default)]
 struct Record {
     seen: BTreeMap<NodeName, Times>,
-    /// Latest and first time anything was said of it.
+    /// When the first node showed it.
     first_heard: DateTime<Utc>,
     told: Option<NetworkBlock>,
     told_at: DateTime<Utc>,
@@ -147,8 +147,12 @@ impl Arrivals {
             };
             let due = match &record.told {
                 None => {
-                    record.everyone_imported(context.live)
-                        || now - record.first_heard >= context.settle
+                    let heard_for = now - record.first_heard;
+                    let settled =
+                        record.everyone_imported(context.live) || heard_for >= context.settle;
+                    // The judges of heads lag behind by the time that heads wait.
+                    let judged = context.slots.status_of(*block).is_some();
+                    settled && (judged || heard_for >= context.settle * 2)
                 }
                 Some(_) => now - record.told_at >= context.settle,
             };
