@@ -74,7 +74,8 @@ fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
 /// Nothing of a recording is forgotten.
 fn settings() -> Settings {
     Settings {
-        slots_kept: 1 << 32,
+        slots_kept: u64::MAX,
+        links_kept: u64::MAX,
         blocks_limit: usize::MAX,
         ..Settings::default()
     }

@@ -131,3 +131,57 @@ fn the_story_is_told_whole() {
     let steps: Vec<_> = splits(&findings).iter().map(|split| split.step).collect();
     assert_eq!(steps, [Step::Opened, Step::Closed]);
 }
+
+#[test]
+fn memory_is_bounded_and_links_outlive_arrivals() {
+    let mut scene = Scene::from_slot(0);
+    let settings = Settings {
+        slots_kept: 16,
+        links_kept: 64,
+        ..Settings::default()
+    };
+    let mut network = Network::new(scene.spec.clone(), settings);
+    let root = |slot: u64| Root([slot as u8 + 1; 32]);
+    for slot in 1..200 {
+        let block = BlockRef {
+            slot,
+            root: root(slot),
+        };
+        let (parent_root, proposer_index) = (root(slot - 1), None);
+        scene.told.clear();
+        scene.tell(
+            "a",
+            slot as f64 + 0.1,
+            Fact::Block {
+                block,
+                parent_root,
+                proposer_index,
+            },
+        );
+        scene.tell("a", slot as f64 + 0.1, Fact::Head(block));
+        scene
+            .told
+            .drain(..)
+            .for_each(|observation| network.observe(observation));
+        network.advance(scene.at(slot as f64 + 0.9));
+    }
+    assert_eq!(network.blocks_kept(), 65, "64 slots and the running one");
+    let old = BlockRef {
+        slot: 150,
+        root: root(150),
+    };
+    scene.tell("a", 150.5, Fact::Head(old)).tell(
+        "a",
+        199.9,
+        Fact::Head(BlockRef { slot: 100, ..old }),
+    );
+    scene
+        .told
+        .drain(..)
+        .for_each(|observation| network.observe(observation));
+    assert_eq!(
+        network.refused().too_old,
+        2,
+        "one by its time, one by its slot"
+    );
+}
