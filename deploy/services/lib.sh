@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # What every service program here shares: messages, the cache, bounded waiting, and processes that can be ended safely.
 
+# Else a failed command inside $(…) goes unnoticed.
+shopt -s inherit_errexit
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -33,8 +36,7 @@ install_once() {
             work=$cache/.new-$name
             rm -rf "$work"
             mkdir "$work"
-            # Run in a process of its own: `set -e` is off inside a function called in a condition.
-            (set -e; "$fill" "$work") >&2 || exit 1
+            ("$fill" "$work") >&2 # not in a condition, in which `set -e` would be off
             mv -T "$work" "$target"
             say "installed $target"
         fi
@@ -43,22 +45,21 @@ install_once() {
     echo "$target"
 }
 
-# quietly LOG COMMAND…: shows the log's end only when the command fails.
+# quietly LOG COMMAND…: shows the log's end if the command fails, and ends the program.
 quietly() {
     local log=$1 status=0
     shift
     "$@" >> "$log" 2>&1 || status=$?
     if [ "$status" != 0 ]; then
         show_tail "$log"
-        say "cannot run $1: exit code $status"
+        fail "cannot go on: $1 ended with exit code $status"
     fi
-    return "$status"
 }
 
 show_tail() {
     [ -s "$1" ] || { say "$1 is empty"; return 0; }
     say "the end of $1:"
-    tail -n 25 "$1" | sed 's/^/    /' >&2
+    tail -n 25 "$1" | cut -c 1-300 | sed 's/^/    /' >&2 # some debug lines have 30,000 characters
 }
 
 # service_dir DIR: makes it and prints its absolute path.
@@ -80,7 +81,7 @@ wait_until() {
     done
 }
 
-# wait_ready DIR NAME LOG SECONDS COMMAND…: waits until the service answers; if it ends or stays silent, shows its log, ends it and fails.
+# wait_ready DIR NAME LOG SECONDS COMMAND…: waits until the service answers; if it ends or stays silent, shows its log and fails.
 wait_ready() {
     local dir=$1 name=$2 log=$3 seconds=$4
     shift 4
@@ -88,12 +89,10 @@ wait_ready() {
     answers_or_died() { "$@" || ! is_alive "$dir" "$name"; }
     if ! wait_until "$seconds" answers_or_died "$@"; then
         show_tail "$log"
-        end_process "$dir" "$name"
         fail "cannot start $name: no answer within $seconds s"
     fi
     if ! is_alive "$dir" "$name"; then
         show_tail "$log"
-        end_process "$dir" "$name"
         fail "cannot start $name: it ended by itself"
     fi
 }
@@ -146,14 +145,24 @@ start_time() {
     case ${stat[0]:-gone} in gone | Z | X) ;; *) echo "${stat[19]}" ;; esac
 }
 
-# start_process DIR NAME LOG COMMAND…: in the background; log appended.
+# start_process DIR NAME LOG COMMAND…: in the background; log appended. Until `keep_running` is called it ends with this program, however that ends.
 start_process() {
     local dir=$1 name=$2 log=$3 pid
     shift 3
+    unready+=("$dir" "$name")
+    trap end_unready EXIT
     setsid "$@" < /dev/null >> "$log" 2>&1 &
     pid=$!
+    disown # bash would report its end
     echo "$pid" > "$dir/$name.pid"
     start_time "$pid" > "$dir/$name.started"
+}
+
+unready=()
+keep_running() { unready=(); }
+end_unready() {
+    local i
+    for ((i = 0; i < ${#unready[@]}; i += 2)); do end_process "${unready[i]}" "${unready[i + 1]}" 5; done
 }
 
 # is_alive DIR NAME: the leader that was started still runs.

@@ -1,0 +1,172 @@
+//! What the agent counts about itself: a fixed set, shared by everybody, read by the self-report.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::store::Dropped;
+
+/// Since the agent's start, unless a field says otherwise.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Documents that Elasticsearch has, `duplicates` included.
+    pub acked: AtomicU64,
+    /// Documents that it had already.
+    pub duplicates: AtomicU64,
+    /// Items that were told to come again, each time.
+    pub retried: AtomicU64,
+    /// Items that became dead letters.
+    pub refused: AtomicU64,
+    pub bulk_requests: AtomicU64,
+    /// Whole requests without an answer for their items.
+    pub bulk_failed: AtomicU64,
+    pub bulk_bytes: AtomicU64,
+    pub commits_failed: AtomicU64,
+    /// Now, not since the start: items in flight or waiting for another attempt.
+    pub held_events: AtomicU64,
+    pub held_bytes: AtomicU64,
+    /// Now: an [`Output`].
+    pub output: AtomicU8,
+    bulk: Mutex<Latency>,
+    commits: Mutex<Latency>,
+    tallies: Mutex<Tallies>,
+}
+
+/// How Elasticsearch stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Output {
+    #[default]
+    Ok,
+    /// It asked to come later.
+    Busy,
+    /// It does not answer, or not as Elasticsearch does.
+    Lost,
+    Unauthorized,
+}
+
+impl Output {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Busy => "busy",
+            Self::Lost => "lost",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+/// Over the time since it was last read.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Latency {
+    /// Since the start.
+    pub count: u64,
+    period_count: u64,
+    period_sum: Duration,
+    period_max: Duration,
+}
+
+/// Counts by name: reasons, datasets.
+#[derive(Debug, Default, Clone)]
+pub struct Tallies {
+    pub dropped: BTreeMap<String, u64>,
+    pub received: BTreeMap<String, u64>,
+    pub counted: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    pub fn committed(&self, took: Duration, done: bool) {
+        lock(&self.commits).add(took);
+        self.commits_failed.fetch_add(u64::from(!done), Relaxed);
+    }
+
+    pub fn bulk_answered(&self, took: Duration, bytes: usize, done: bool) {
+        lock(&self.bulk).add(took);
+        self.bulk_requests.fetch_add(1, Relaxed);
+        self.bulk_bytes.fetch_add(bytes as u64, Relaxed);
+        self.bulk_failed.fetch_add(u64::from(!done), Relaxed);
+    }
+
+    pub fn dropped(&self, dropped: &[Dropped]) {
+        let mut tallies = lock(&self.tallies);
+        for Dropped { reason, dataset } in dropped {
+            add(&mut tallies.dropped, &format!("{reason}/{dataset}"), 1);
+        }
+    }
+
+    pub fn received<'a>(&self, datasets: impl Iterator<Item = &'a str>) {
+        let mut tallies = lock(&self.tallies);
+        for dataset in datasets {
+            add(&mut tallies.received, dataset, 1);
+        }
+    }
+
+    /// Whatever a collector found worth counting, by reason.
+    pub fn count(&self, reason: &'static str, n: u64) {
+        *lock(&self.tallies).counted.entry(reason).or_default() += n;
+    }
+
+    pub fn tallies(&self) -> Tallies {
+        lock(&self.tallies).clone()
+    }
+
+    pub fn output(&self) -> Output {
+        let now = self.output.load(Relaxed);
+        let all = [Output::Busy, Output::Lost, Output::Unauthorized];
+        all.into_iter()
+            .find(|output| *output as u8 == now)
+            .unwrap_or_default()
+    }
+
+    /// Begins a new period.
+    pub fn take_bulk_latency(&self) -> Latency {
+        lock(&self.bulk).take()
+    }
+
+    /// Begins a new period.
+    pub fn take_commit_latency(&self) -> Latency {
+        lock(&self.commits).take()
+    }
+}
+
+impl Latency {
+    fn add(&mut self, took: Duration) {
+        self.count += 1;
+        self.period_count += 1;
+        self.period_sum += took;
+        self.period_max = self.period_max.max(took);
+    }
+
+    fn take(&mut self) -> Self {
+        let count = self.count;
+        std::mem::replace(
+            self,
+            Self {
+                count,
+                ..Self::default()
+            },
+        )
+    }
+
+    pub fn mean_ms(&self) -> Option<f64> {
+        let count = self.period_count as f64;
+        (self.period_count > 0).then(|| self.period_sum.as_secs_f64() * 1000.0 / count)
+    }
+
+    pub fn max_ms(&self) -> Option<f64> {
+        (self.period_count > 0).then(|| self.period_max.as_secs_f64() * 1000.0)
+    }
+}
+
+fn add(map: &mut BTreeMap<String, u64>, name: &str, n: u64) {
+    match map.get_mut(name) {
+        Some(count) => *count += n,
+        None => drop(map.insert(name.to_owned(), n)),
+    }
+}
+
+/// Counting goes on after a panic elsewhere.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

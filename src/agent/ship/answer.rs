@@ -1,0 +1,197 @@
+//! What an answer, or its absence, means for each item of the request.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::Ship;
+use super::pace::{backoff, operator_wait};
+use super::queue::{Batch, Item, Origin};
+use crate::agent::counters::Output;
+use crate::agent::store::DeadLetter;
+use crate::elastic::{BulkAnswer, SendError, Verdict};
+use crate::slot;
+
+impl Ship {
+    pub(super) fn answered(
+        &mut self,
+        batch: Batch,
+        bytes: usize,
+        outcome: Result<BulkAnswer, SendError>,
+        now: Instant,
+    ) {
+        match outcome {
+            Ok(answer) => {
+                self.connected();
+                self.judge(batch.items, answer.verdicts, now);
+            }
+            Err(SendError::TooLarge { .. }) => {
+                self.connected();
+                self.pace.too_large(bytes);
+                self.split_or_bury(
+                    batch.items,
+                    413,
+                    "too_large",
+                    &format!("a request of {bytes} bytes is too large for Elasticsearch"),
+                );
+            }
+            Err(SendError::Refused { status, reason, .. }) => {
+                self.connected();
+                self.split_or_bury(batch.items, status, "request_refused", &reason);
+            }
+            Err(error) => self.failed(batch, &error, now),
+        }
+    }
+
+    fn judge(&mut self, items: Vec<Item>, verdicts: Vec<Verdict>, now: Instant) {
+        let sent = items.len();
+        let (mut soon, mut slowly) = (Vec::new(), Vec::new());
+        for (mut item, verdict) in items.into_iter().zip(verdicts) {
+            let waits_for_operator = verdict.waits_for_operator();
+            match verdict {
+                Verdict::Stored { duplicate } => {
+                    self.counters.acked.fetch_add(1, Relaxed);
+                    self.counters
+                        .duplicates
+                        .fetch_add(u64::from(duplicate), Relaxed);
+                    self.settle(&item, None);
+                }
+                Verdict::Refused {
+                    status,
+                    kind,
+                    reason,
+                } => self.bury(item, Some(status), &kind, reason),
+                Verdict::Retry { status, reason } => {
+                    item.attempts += 1;
+                    if waits_for_operator {
+                        self.tell_operator(&item, status, &reason);
+                        slowly.push(item);
+                    } else {
+                        soon.push(item);
+                    }
+                }
+            }
+        }
+        let again = soon.len() + slowly.len();
+        self.counters.retried.fetch_add(again as u64, Relaxed);
+        if soon.len() * 2 > sent {
+            self.pace.congested();
+        }
+        let attempts = soon
+            .iter()
+            .map(|item| item.attempts)
+            .max()
+            .unwrap_or_default();
+        self.queue
+            .again(soon, now + backoff(attempts, rand::random()));
+        if slowly.is_empty() {
+            self.operator_told &= again > 0;
+        }
+        self.queue
+            .again(slowly, now + operator_wait(rand::random()));
+    }
+
+    /// The culprit is found by halves; alone it is buried.
+    fn split_or_bury(&mut self, mut items: Vec<Item>, status: u16, kind: &str, reason: &str) {
+        match items.pop() {
+            Some(item) if items.is_empty() => {
+                self.bury(item, Some(status), kind, reason.to_owned())
+            }
+            Some(item) => {
+                items.push(item);
+                self.queue.split(items);
+            }
+            None => {}
+        }
+    }
+
+    /// No word about any item: all of them again, once there is hope.
+    fn failed(&mut self, batch: Batch, error: &SendError, now: Instant) {
+        let (output, retry_after) = match error {
+            SendError::Unauthorized { .. } => (Output::Unauthorized, None),
+            SendError::Busy { retry_after, .. } => (Output::Busy, *retry_after),
+            _ => (Output::Lost, None),
+        };
+        self.queue.put_back(batch, now);
+        if self.pace.failed(output, retry_after, now, rand::random()) {
+            let error = error.to_string();
+            let waiting = self.waiting();
+            match output {
+                Output::Unauthorized => error!(
+                    error,
+                    waiting,
+                    "elasticsearch refuses us; everything is kept until the credentials or privileges are put right"
+                ),
+                _ => warn!(error, waiting, "elasticsearch is lost; collecting goes on"),
+            }
+        }
+    }
+
+    fn connected(&mut self) {
+        if self.pace.succeeded() {
+            info!(waiting = self.waiting(), "elasticsearch is back");
+        }
+    }
+
+    pub(super) fn bury(&mut self, item: Item, status: Option<u16>, kind: &str, reason: String) {
+        let origin = match item.origin {
+            Origin::Spool(_) => "spool",
+            Origin::File(number) => self.progress.path(number),
+        };
+        if self.counters.refused.fetch_add(1, Relaxed) == 0 {
+            let index = item.record.index();
+            warn!(
+                index,
+                kind,
+                reason,
+                "elasticsearch refused a document; this and further ones are kept as dead letters"
+            );
+        }
+        let mut letter = DeadLetter::of(&item.record, slot::now(), origin);
+        (letter.status, letter.kind, letter.reason) = (status, kind.to_owned(), reason);
+        self.settle(&item, Some(letter));
+    }
+
+    /// The item has its outcome.
+    fn settle(&mut self, item: &Item, refused: Option<DeadLetter>) {
+        self.held_events -= 1;
+        self.held_bytes -= item.record.len();
+        match item.origin {
+            Origin::Spool(key) => {
+                self.outcomes.remove.push(key);
+                self.outcomes.bury.extend(refused);
+            }
+            Origin::File(number) => self.progress.settle(number, refused),
+        }
+    }
+
+    fn tell_operator(&mut self, item: &Item, status: u16, reason: &str) {
+        if !std::mem::replace(&mut self.operator_told, true) {
+            let index = item.record.index();
+            warn!(
+                index,
+                status,
+                reason,
+                "elasticsearch cannot take documents until somebody acts; they are kept and tried slowly"
+            );
+        }
+    }
+
+    /// Events that Elasticsearch does not have, as far as they are known here.
+    fn waiting(&self) -> u64 {
+        let from_files = self.progress.open();
+        self.store.totals().borrow().spool().records + from_files
+    }
+
+    pub(super) fn say_what_stays(&self) {
+        let spool = self.store.totals().borrow().spool();
+        if spool.records > 0 {
+            info!(
+                events = spool.records,
+                bytes = spool.bytes,
+                "what was not shipped stays in the spool"
+            );
+        }
+    }
+}

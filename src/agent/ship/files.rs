@@ -1,0 +1,179 @@
+//! How far each file is acknowledged: an offset is kept once everything before it has an outcome. Pure.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::agent::store::{Change, DeadLetter};
+use crate::event::Event;
+
+/// Lines of a file, in the file's order. The file is their queue: they are read again unless `entry` was kept.
+#[derive(Debug)]
+pub struct LogBatch {
+    /// The file in the registry.
+    pub file: String,
+    /// For people, in dead letters.
+    pub path: String,
+    /// What the registry holds once everything up to the end of this batch has an outcome.
+    pub entry: Vec<u8>,
+    pub events: Vec<Event>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BatchNumber(u64);
+
+/// Batches that are under way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    next: u64,
+    batches: BTreeMap<BatchNumber, Pending>,
+    /// Their numbers by file, in the file's order.
+    files: HashMap<String, VecDeque<BatchNumber>>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    file: String,
+    path: String,
+    entry: Vec<u8>,
+    open: usize,
+    refused: Vec<DeadLetter>,
+}
+
+impl Progress {
+    /// Takes note of a batch and hands its events back.
+    pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, Vec<Event>) {
+        let number = BatchNumber(self.next);
+        self.next += 1;
+        let LogBatch {
+            file,
+            path,
+            entry,
+            events,
+        } = batch;
+        self.files
+            .entry(file.clone())
+            .or_default()
+            .push_back(number);
+        let pending = Pending {
+            file,
+            path,
+            entry,
+            open: events.len(),
+            refused: Vec::new(),
+        };
+        self.batches.insert(number, pending);
+        (number, events)
+    }
+
+    pub(super) fn path(&self, number: BatchNumber) -> &str {
+        self.batches
+            .get(&number)
+            .map_or("unknown", |batch| batch.path.as_str())
+    }
+
+    /// An event of the batch has its outcome.
+    pub(super) fn settle(&mut self, number: BatchNumber, refused: Option<DeadLetter>) {
+        if let Some(batch) = self.batches.get_mut(&number) {
+            batch.open = batch.open.saturating_sub(1);
+            batch.refused.extend(refused);
+        }
+    }
+
+    /// Adds what may be kept now: per file, up to the first batch with an open event. A dead letter is kept together
+    /// with the offset behind it, so that a crash gives neither none nor two of it.
+    pub(super) fn collect(&mut self, change: &mut Change) {
+        let batches = &mut self.batches;
+        self.files.retain(|_, numbers| {
+            let mut last = None;
+            while let Some(done) = numbers
+                .front()
+                .filter(|number| batches.get(number).is_none_or(|batch| batch.open == 0))
+            {
+                if let Some(batch) = batches.remove(done) {
+                    change.bury.extend(batch.refused);
+                    last = Some((batch.file, Some(batch.entry)));
+                }
+                numbers.pop_front();
+            }
+            change.registry.extend(last);
+            !numbers.is_empty()
+        });
+    }
+
+    /// Events without an outcome.
+    pub(super) fn open(&self) -> u64 {
+        self.batches.values().map(|batch| batch.open as u64).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::store::Record;
+    use crate::event::{DataStream, DocumentId};
+
+    fn batch(file: &str, end: u8, events: usize) -> LogBatch {
+        let event = Event::new(
+            DataStream::ClientLog,
+            DocumentId::of(&[]),
+            chrono::DateTime::UNIX_EPOCH,
+        );
+        let (file, path) = (file.to_owned(), format!("/var/log/{file}"));
+        LogBatch {
+            file,
+            path,
+            entry: vec![end],
+            events: vec![event; events],
+        }
+    }
+
+    fn collected(progress: &mut Progress) -> (Vec<(String, u8)>, usize) {
+        let mut change = Change::default();
+        progress.collect(&mut change);
+        let kept = change
+            .registry
+            .into_iter()
+            .map(|(file, entry)| (file, entry.unwrap()[0]));
+        (kept.collect(), change.bury.len())
+    }
+
+    #[test]
+    fn an_offset_is_kept_once_everything_before_it_has_an_outcome() {
+        let mut progress = Progress::default();
+        let (first, _) = progress.begin(batch("a", 1, 2));
+        let (second, _) = progress.begin(batch("a", 2, 1));
+        let (other, _) = progress.begin(batch("b", 9, 1));
+        let record = Record::new(0, "logs-x-y", "id", |out| out.extend_from_slice(b"{}"));
+        let letter = DeadLetter::of(&record, chrono::DateTime::UNIX_EPOCH, progress.path(second));
+        assert_eq!(letter.origin, "/var/log/a");
+
+        progress.settle(second, Some(letter));
+        assert_eq!(
+            collected(&mut progress),
+            (vec![], 0),
+            "the first batch is still open"
+        );
+        progress.settle(other, None);
+        assert_eq!(
+            collected(&mut progress),
+            (vec![("b".into(), 9)], 0),
+            "files do not wait for each other"
+        );
+        progress.settle(first, None);
+        assert_eq!(collected(&mut progress), (vec![], 0));
+        progress.settle(first, None);
+        assert_eq!(
+            collected(&mut progress),
+            (vec![("a".into(), 2)], 1),
+            "one offset for both, with the dead letter"
+        );
+        assert_eq!(progress.open(), 0);
+        assert_eq!(collected(&mut progress), (vec![], 0));
+    }
+
+    #[test]
+    fn a_batch_without_events_moves_the_offset() {
+        let mut progress = Progress::default();
+        progress.begin(batch("a", 3, 0));
+        assert_eq!(collected(&mut progress), (vec![("a".into(), 3)], 0));
+    }
+}

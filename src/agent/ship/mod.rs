@@ -1,0 +1,299 @@
+//! Sends what the spool and the files hold to Elasticsearch, and keeps book: every item ends as stored or as a dead
+//! letter, is sent again, or stays where it came from.
+//!
+//! One task: it holds what is under way ([`Queue`]), decides when to send ([`Pace`]), and asks the store to forget a
+//! spooled record, or to move a file's offset, only once the outcome is known.
+
+mod answer;
+mod files;
+mod pace;
+mod queue;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::files::LogBatch;
+use self::files::Progress;
+use self::pace::Pace;
+use self::queue::{Batch, Item, Origin, Queue};
+use super::counters::{Counters, Output};
+use super::outbox::Seal;
+use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
+use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
+
+/// What may be under way or wait for another attempt. Reached, nothing new is taken: it is safe where it is.
+const HELD_EVENTS: usize = 16_000;
+const HELD_BYTES: usize = 8 << 20;
+/// Records asked of the store at once.
+const TAKE_RECORDS: usize = 1_600;
+const TAKE_BYTES: usize = 1 << 20;
+/// What can't be sent this long after a stop was asked for stays in the spool.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// One request.
+pub const LIMITS: elastic::Limits = elastic::Limits {
+    bytes: 2 << 20,
+    items: 1_600,
+};
+
+pub struct Shipper {
+    pub store: StoreHandle,
+    pub files: mpsc::Receiver<LogBatch>,
+    pub seal: Seal,
+    pub client: Client,
+    pub counters: Arc<Counters>,
+    pub limits: elastic::Limits,
+}
+
+/// Ships until `stop`, then flushes what can be flushed within [`FLUSH_LIMIT`] once `ended` says that no more events come.
+pub async fn run(
+    shipper: Shipper,
+    stop: CancellationToken,
+    ended: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut totals = shipper.store.totals();
+    let Shipper {
+        store,
+        mut files,
+        seal,
+        client,
+        counters,
+        limits,
+    } = shipper;
+    let mut ship = Ship::new(store, client, counters, limits);
+    let mut deadline = None;
+    loop {
+        ship.go_on(deadline.is_some());
+        let wake_at = ship.wake_at();
+        tokio::select! {
+            Some(done) = ship.work.next() => ship.finish(done)?,
+            batch = files.recv(), if ship.has_room() && !ship.files_ended => match batch {
+                Some(batch) => ship.accept(batch, &seal),
+                None => ship.files_ended = true,
+            },
+            Ok(()) = totals.changed() => ship.spool_has_more = true,
+            () = sleep_until(wake_at), if wake_at.is_some() => {}
+            () = stop.cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + FLUSH_LIMIT),
+            // The last events may still be on their way into the spool: asking it once more comes after them.
+            () = ended.cancelled(), if deadline.is_some() && !ship.sources_ended => {
+                ship.sources_ended = true;
+                ship.spool_has_more = true;
+            }
+            () = sleep_until(deadline), if deadline.is_some() => break,
+        }
+        if ship.is_finished() {
+            break;
+        }
+    }
+    ship.say_what_stays();
+    Ok(())
+}
+
+/// Work under way comes back as one of these.
+enum Done {
+    Taken(Result<Vec<(SpoolKey, Record)>, Closed>),
+    Settled(Result<(), Closed>),
+    Answered {
+        batch: Batch,
+        bytes: usize,
+        took: Duration,
+        outcome: Result<BulkAnswer, SendError>,
+    },
+}
+
+struct Ship {
+    store: StoreHandle,
+    client: Client,
+    counters: Arc<Counters>,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    requests: usize,
+    taking: bool,
+    settling: bool,
+    queue: Queue,
+    pace: Pace,
+    progress: Progress,
+    /// Outcomes that are not yet in the store.
+    outcomes: Change,
+    body: BulkBody,
+    held_events: usize,
+    held_bytes: usize,
+    spool_has_more: bool,
+    files_ended: bool,
+    sources_ended: bool,
+    /// A wait for a person was told.
+    operator_told: bool,
+}
+
+impl Ship {
+    fn new(
+        store: StoreHandle,
+        client: Client,
+        counters: Arc<Counters>,
+        limits: elastic::Limits,
+    ) -> Self {
+        Self {
+            store,
+            client,
+            counters,
+            work: FuturesUnordered::new(),
+            requests: 0,
+            taking: false,
+            settling: false,
+            queue: Queue::default(),
+            pace: Pace::new(limits),
+            progress: Progress::default(),
+            outcomes: Change::default(),
+            body: BulkBody::new(limits),
+            held_events: 0,
+            held_bytes: 0,
+            spool_has_more: true,
+            files_ended: false,
+            sources_ended: false,
+            operator_told: false,
+        }
+    }
+
+    /// Starts whatever can be started now.
+    fn go_on(&mut self, hurry: bool) {
+        let now = Instant::now();
+        let max_items = self.pace.limits().items;
+        while self.pace.may_send(now, self.requests) && self.queue.is_ready(now, max_items, hurry) {
+            self.send(now);
+        }
+        if !self.taking && self.spool_has_more && self.has_room() {
+            self.taking = true;
+            self.spool_has_more = false;
+            let store = self.store.clone();
+            self.start(async move { Done::Taken(store.take(TAKE_RECORDS, TAKE_BYTES).await) });
+        }
+        if !self.settling {
+            self.progress.collect(&mut self.outcomes);
+            if !self.outcomes.is_empty() {
+                self.settling = true;
+                let (store, outcomes) = (self.store.clone(), std::mem::take(&mut self.outcomes));
+                self.start(async move { Done::Settled(store.commit(outcomes).await) });
+            }
+        }
+        self.counters
+            .held_events
+            .store(self.held_events as u64, Relaxed);
+        self.counters
+            .held_bytes
+            .store(self.held_bytes as u64, Relaxed);
+    }
+
+    fn send(&mut self, now: Instant) {
+        self.body.set_limits(self.pace.limits());
+        let (batch, bad) = self.queue.cut(now, &mut self.body);
+        for (item, reason) in bad {
+            self.bury(item, None, "not_sendable", reason.to_string());
+        }
+        let (body, items) = self.body.take();
+        if items == 0 {
+            return;
+        }
+        self.requests += 1;
+        let (client, began, bytes) = (self.client.clone(), now, body.len());
+        self.start(async move {
+            let outcome = client.bulk(body, items).await;
+            Done::Answered {
+                batch,
+                bytes,
+                took: began.elapsed(),
+                outcome,
+            }
+        });
+    }
+
+    fn finish(&mut self, done: Done) -> anyhow::Result<()> {
+        match done {
+            Done::Taken(records) => {
+                self.taking = false;
+                let records = records?;
+                self.spool_has_more |= !records.is_empty();
+                for (key, record) in records {
+                    self.hold(record, Origin::Spool(key));
+                }
+            }
+            Done::Settled(outcome) => {
+                self.settling = false;
+                outcome?;
+            }
+            Done::Answered {
+                batch,
+                bytes,
+                took,
+                outcome,
+            } => {
+                self.requests -= 1;
+                self.counters.bulk_answered(took, bytes, outcome.is_ok());
+                self.answered(batch, bytes, outcome, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, batch: LogBatch, seal: &Seal) {
+        let (number, events) = self.progress.begin(batch);
+        let mut datasets = Vec::with_capacity(events.len());
+        for event in events {
+            datasets.push(event.stream.dataset());
+            self.hold(seal.seal(event), Origin::File(number));
+        }
+        self.counters.received(datasets.into_iter());
+    }
+
+    fn hold(&mut self, record: Record, origin: Origin) {
+        self.held_events += 1;
+        self.held_bytes += record.len();
+        self.queue.push(
+            Item {
+                record,
+                origin,
+                attempts: 0,
+            },
+            Instant::now(),
+        );
+    }
+
+    fn has_room(&self) -> bool {
+        self.held_events < HELD_EVENTS && self.held_bytes < HELD_BYTES
+    }
+
+    /// All is shipped and kept, or nothing more can be.
+    fn is_finished(&self) -> bool {
+        let nothing_comes =
+            self.sources_ended && self.files_ended && !self.spool_has_more && !self.taking;
+        let nothing_waits = self.queue.is_empty() || self.pace.output() != Output::Ok;
+        let unsettled = self.settling || !self.outcomes.is_empty();
+        nothing_comes && nothing_waits && self.requests == 0 && !unsettled
+    }
+
+    /// When time alone may give something to do. A free place or an answer wakes by itself.
+    fn wake_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.pace.wake_at() {
+            Some(until) if until > now => Some(until),
+            _ if self.pace.may_send(now, self.requests) => self.queue.wake_at(),
+            _ => None,
+        }
+    }
+
+    fn start(&mut self, work: impl Future<Output = Done> + Send + 'static) {
+        self.work.push(Box::pin(work));
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

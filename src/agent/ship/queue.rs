@@ -1,0 +1,148 @@
+//! What waits to be sent, and what the next request takes of it. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::files::BatchNumber;
+use crate::agent::store::{Record, SpoolKey};
+use crate::elastic::{BadItem, BulkBody};
+
+/// How long an event waits for company before it is sent.
+pub(super) const MAX_AGE: Duration = Duration::from_millis(200);
+
+/// One document under way. It stays where it came from until it has an outcome.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub record: Record,
+    pub origin: Origin,
+    /// How often Elasticsearch said: not now.
+    pub attempts: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Spool(SpoolKey),
+    File(BatchNumber),
+}
+
+/// What one request carries.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub items: Vec<Item>,
+    /// Part of a request that was refused as a whole: not to be mixed with others until the culprit is found.
+    pub alone: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    fresh: VecDeque<Item>,
+    /// When the first of `fresh` came.
+    since: Option<Instant>,
+    /// Sent again when their time has come.
+    again: BTreeMap<Instant, Vec<Item>>,
+    alone: VecDeque<Vec<Item>>,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, item: Item, now: Instant) {
+        self.since.get_or_insert(now);
+        self.fresh.push_back(item);
+    }
+
+    /// Elasticsearch asked for these again, later.
+    pub(super) fn again(&mut self, items: Vec<Item>, due: Instant) {
+        if !items.is_empty() {
+            self.again.entry(due).or_default().extend(items);
+        }
+    }
+
+    /// The request never got an answer: first in line, as it was.
+    pub(super) fn put_back(&mut self, batch: Batch, now: Instant) {
+        if batch.alone {
+            self.alone.push_front(batch.items);
+            return;
+        }
+        for item in batch.items.into_iter().rev() {
+            self.fresh.push_front(item);
+        }
+        self.since = Some(now.checked_sub(MAX_AGE).unwrap_or(now));
+    }
+
+    /// The request was refused as a whole: each half is sent by itself.
+    pub(super) fn split(&mut self, mut items: Vec<Item>) {
+        let second = items.split_off(items.len() / 2);
+        self.alone.push_front(second);
+        self.alone.push_front(items);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.again.is_empty() && self.alone.is_empty()
+    }
+
+    /// Is there enough, or something old enough, for a request? `hurry`: anything is enough.
+    pub(super) fn is_ready(&self, now: Instant, max_items: usize, hurry: bool) -> bool {
+        let old = self.since.is_some_and(|since| now >= since + MAX_AGE);
+        let full = self.fresh.len() >= max_items;
+        let due = self.again.keys().next().is_some_and(|due| *due <= now);
+        !self.alone.is_empty() || due || (!self.fresh.is_empty() && (old || full || hurry))
+    }
+
+    /// When [`Queue::is_ready`] may change its answer by time alone.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let age = self.since.map(|since| since + MAX_AGE);
+        let due = self.again.keys().next().copied();
+        age.into_iter().chain(due).min()
+    }
+
+    /// Fills the body. Items that can't be sent at all come back with the reason.
+    pub(super) fn cut(
+        &mut self,
+        now: Instant,
+        body: &mut BulkBody,
+    ) -> (Batch, Vec<(Item, BadItem)>) {
+        let mut bad = Vec::new();
+        if let Some(items) = self.alone.pop_front() {
+            let batch = Batch {
+                items: fill(&mut items.into(), body, &mut bad),
+                alone: true,
+            };
+            return (batch, bad);
+        }
+        while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
+            for item in entry.remove() {
+                self.fresh.push_front(item);
+            }
+        }
+        let items = fill(&mut self.fresh, body, &mut bad);
+        self.since = (!self.fresh.is_empty()).then(|| self.since.unwrap_or(now));
+        (
+            Batch {
+                items,
+                alone: false,
+            },
+            bad,
+        )
+    }
+}
+
+fn fill(
+    from: &mut VecDeque<Item>,
+    body: &mut BulkBody,
+    bad: &mut Vec<(Item, BadItem)>,
+) -> Vec<Item> {
+    let mut items = Vec::new();
+    while let Some(item) = from.pop_front() {
+        let record = &item.record;
+        match body.push(record.index(), record.id(), record.document()) {
+            Ok(true) => items.push(item),
+            Ok(false) => {
+                from.push_front(item);
+                break;
+            }
+            Err(reason) => bad.push((item, reason)),
+        }
+    }
+    items
+}

@@ -1,0 +1,277 @@
+//! The task that owns the store, and the handle everybody else has: one queue, so that what was sent first is durable
+//! first, and one commit for all that waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, info};
+
+use super::{Change, Priority, Record, SpoolKey, Store, Totals};
+use crate::agent::counters::Counters;
+use crate::tasks;
+
+/// Requests that wait for the store. When it is full, collectors wait.
+const QUEUE: usize = 1_024;
+/// Bytes of records that wait for the store. A collector with more waits.
+const QUEUE_BYTES: usize = 8 << 20;
+/// How long the first event of a commit waits for company.
+const LINGER: Duration = Duration::from_millis(20);
+/// Records in one commit.
+const GROUP: usize = 1_000;
+/// Between two attempts to write to a disk that is full or broken.
+const RETRY: Duration = Duration::from_secs(2);
+/// Attempts after the last handle is gone: then what waits is lost, and said to be.
+const LAST_ATTEMPTS: u32 = 2;
+
+enum Request {
+    Append(Priority, Record, OwnedSemaphorePermit),
+    Note(String, Vec<u8>),
+    /// A change that somebody waits for.
+    Commit(Change, oneshot::Sender<()>),
+    /// Records to ship.
+    Take(usize, usize, oneshot::Sender<Vec<(SpoolKey, Record)>>),
+    Recall(String, oneshot::Sender<Option<Vec<u8>>>),
+    OldestMs(oneshot::Sender<Option<u64>>),
+}
+
+/// Asks the store's task. The task ends, with everything written, once the last handle is gone.
+#[derive(Clone)]
+pub struct StoreHandle {
+    requests: mpsc::Sender<Request>,
+    bytes: Arc<Semaphore>,
+    totals: watch::Receiver<Totals>,
+}
+
+/// The task's side of the handle.
+pub struct Requests {
+    requests: mpsc::Receiver<Request>,
+    totals: watch::Sender<Totals>,
+}
+
+/// The store's task has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closed")]
+pub struct Closed;
+
+impl StoreHandle {
+    pub fn new(store: &Store) -> (Self, Requests) {
+        let (sender, requests) = mpsc::channel(QUEUE);
+        let (announce, totals) = watch::channel(store.totals());
+        let bytes = Arc::new(Semaphore::new(QUEUE_BYTES));
+        let handle = Self {
+            requests: sender,
+            bytes,
+            totals,
+        };
+        (
+            handle,
+            Requests {
+                requests,
+                totals: announce,
+            },
+        )
+    }
+
+    /// Returns once the record has its place in the queue; it is durable within milliseconds, before everything
+    /// that is asked for later.
+    pub async fn append(&self, priority: Priority, record: Record) -> Result<(), Closed> {
+        let bytes = record.len().min(QUEUE_BYTES) as u32;
+        let permit = Arc::clone(&self.bytes)
+            .acquire_many_owned(bytes)
+            .await
+            .map_err(|_| Closed)?;
+        self.ask(Request::Append(priority, record, permit)).await
+    }
+
+    pub async fn note(&self, key: String, value: Vec<u8>) -> Result<(), Closed> {
+        self.ask(Request::Note(key, value)).await
+    }
+
+    /// Returns once the change is durable.
+    pub async fn commit(&self, change: Change) -> Result<(), Closed> {
+        self.answer(|reply| Request::Commit(change, reply)).await
+    }
+
+    /// See [`Store::take`]. Everything sent before is in the spool.
+    pub async fn take(
+        &self,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<(SpoolKey, Record)>, Closed> {
+        self.answer(|reply| Request::Take(max_records, max_bytes, reply))
+            .await
+    }
+
+    pub async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, Closed> {
+        self.answer(|reply| Request::Recall(key.to_owned(), reply))
+            .await
+    }
+
+    pub async fn oldest_ms(&self) -> Result<Option<u64>, Closed> {
+        self.answer(Request::OldestMs).await
+    }
+
+    /// Changes with every commit that appends or removes.
+    pub fn totals(&self) -> watch::Receiver<Totals> {
+        self.totals.clone()
+    }
+
+    async fn answer<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(request(reply)).await?;
+        answer.await.map_err(|_| Closed)
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), Closed> {
+        self.requests.send(request).await.map_err(|_| Closed)
+    }
+}
+
+/// Serves requests until the last handle is gone. A disk that is full or broken makes everybody wait, is said once, and
+/// heals by itself.
+pub async fn run(
+    mut store: Store,
+    mut inbox: Requests,
+    counters: Arc<Counters>,
+) -> anyhow::Result<()> {
+    while let Some(first) = inbox.requests.recv().await {
+        let mut group = gather(first, &mut inbox.requests).await;
+        let (mut failures, mut last_attempts) = (0_u32, 0);
+        loop {
+            let counters = Arc::clone(&counters);
+            let outcome;
+            (store, group, outcome) = tasks::blocking(move || {
+                let outcome = group.serve(&mut store, &counters);
+                (store, group, outcome)
+            })
+            .await;
+            let Err(error) = outcome else { break };
+            if failures == 0 {
+                error!(
+                    error = format!("{error:#}"),
+                    "cannot use the store; collecting waits until it can be used again"
+                );
+            }
+            failures += 1;
+            last_attempts += u32::from(inbox.requests.is_closed());
+            if last_attempts > LAST_ATTEMPTS {
+                return Err(error.context(format!(
+                    "cannot write the last {} events",
+                    group.change.append.len()
+                )));
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        if failures > 0 {
+            info!(failures, "the store can be used again");
+        }
+        let totals = store.totals();
+        inbox
+            .totals
+            .send_if_modified(|known| std::mem::replace(known, totals) != totals);
+    }
+    Ok(())
+}
+
+/// The first request and those that follow at once, or within [`LINGER`] while nobody waits for an answer.
+async fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Group {
+    let mut group = Group::default();
+    group.add(first);
+    let linger = Instant::now() + LINGER;
+    while group.change.append.len() < GROUP {
+        let next = match requests.try_recv() {
+            Ok(request) => Some(request),
+            Err(_) if group.urgent => None,
+            Err(_) => timeout_at(linger, requests.recv()).await.ok().flatten(),
+        };
+        let Some(request) = next else { break };
+        group.add(request);
+    }
+    group
+}
+
+/// What one commit takes care of.
+#[derive(Default)]
+struct Group {
+    change: Change,
+    permits: Option<OwnedSemaphorePermit>,
+    /// Somebody waits for the answer.
+    urgent: bool,
+    committed: Vec<oneshot::Sender<()>>,
+    reads: VecDeque<Request>,
+}
+
+impl Group {
+    fn add(&mut self, request: Request) {
+        match request {
+            Request::Append(priority, record, permit) => {
+                self.change.append.push((priority, record));
+                match &mut self.permits {
+                    Some(permits) => permits.merge(permit),
+                    none => *none = Some(permit),
+                }
+            }
+            Request::Note(key, value) => self.change.notes.push((key, value)),
+            Request::Commit(change, reply) => {
+                self.change.merge(change);
+                self.committed.push(reply);
+                self.urgent = true;
+            }
+            read => {
+                self.reads.push_back(read);
+                self.urgent = true;
+            }
+        }
+    }
+
+    /// Commits, then reads. What was done is taken out, so that a failure can be followed by another attempt.
+    fn serve(&mut self, store: &mut Store, counters: &Counters) -> anyhow::Result<()> {
+        if !self.change.is_empty() {
+            let began = Instant::now();
+            let outcome = store.commit(&self.change);
+            counters.committed(began.elapsed(), outcome.is_ok());
+            counters.dropped(&outcome?);
+            let received = self.change.append.iter();
+            counters.received(received.map(|(_, record)| record.dataset()));
+            self.change = Change::default();
+            self.permits = None;
+        }
+        for reply in self.committed.drain(..) {
+            reply.send(()).ok(); // whoever waits no longer is not an error
+        }
+        while let Some(read) = self.reads.pop_front() {
+            if let Err((read, error)) = read.serve(store) {
+                self.reads.push_front(read);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Request {
+    fn serve(self, store: &mut Store) -> Result<(), (Self, anyhow::Error)> {
+        match self {
+            Self::Take(records, bytes, reply) => match store.take(records, bytes) {
+                Ok(taken) => drop(reply.send(taken)),
+                Err(error) => return Err((Self::Take(records, bytes, reply), error)),
+            },
+            Self::Recall(key, reply) => match store.note(&key) {
+                Ok(value) => drop(reply.send(value)),
+                Err(error) => return Err((Self::Recall(key, reply), error)),
+            },
+            Self::OldestMs(reply) => match store.oldest_ms() {
+                Ok(oldest) => drop(reply.send(oldest)),
+                Err(error) => return Err((Self::OldestMs(reply), error)),
+            },
+            Self::Append(..) | Self::Note(..) | Self::Commit(..) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! Elasticsearch as the rest of the program sees it: bulk bodies out, one verdict per item in; searches; compare-and-set.
+//!
+//! The `elasticsearch` crate gives one transport per host; failover, time-outs, compression and verdicts are here.
+
+mod bulk;
+mod client;
+mod connection;
+mod document;
+mod error;
+mod hosts;
+mod search;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use self::bulk::{BadItem, BulkBody, Limits};
+pub use self::client::{Client, Reply};
+pub use self::document::{CasOutcome, Versioned};
+pub use self::error::SendError;
+pub use self::verdict::{BulkAnswer, Verdict};
