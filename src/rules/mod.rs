@@ -25,5 +25,5 @@ pub use self::filter::Query;
 pub use self::key::Key;
 pub use self::period::Period;
 pub(crate) use self::period::elapsed;
-pub use self::rule::{NoData, Overrides, Rule, Settings, Severity, load, parse, parse_with};
+pub use self::rule::{NoData, Rule, Settings, Severity, load, parse, parse_with};
 pub use self::shipped::shipped;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -115,9 +116,6 @@ pub struct Show {
     pub label: String,
 }
 
-/// Changes to rules from the configuration: `[rules.override.NAME]`, merged into the rule's file before it is read.
-pub type Overrides = BTreeMap<String, toml::Table>;
-
 #[derive(Debug, Clone, Deserialize)]
 struct Tagged {
     #[serde(rename = "type")]
@@ -161,16 +159,19 @@ pub fn parse(file: &str, text: &str) -> Result<Rule, Problem> {
     })
 }
 
-/// As [`parse`], with the configuration's changes to this rule.
-pub fn parse_with(file: &str, text: &str, overrides: &Overrides) -> Result<Rule, Problem> {
+/// As [`parse`], with the configuration's changes merged into the file before it is read.
+pub fn parse_with(file: &str, text: &str, overrides: &toml::Table) -> Result<Rule, Problem> {
     let rule = parse(file, text)?;
     let Some(changes) = overrides.get(&rule.name) else {
         return Ok(rule);
     };
     let in_override = |message: String| Problem {
-        file: format!("[rules.override.{}]", rule.name),
+        file: format!("rules.override.{}", rule.name),
         at: None,
         message,
+    };
+    let Some(changes) = changes.as_table() else {
+        return Err(in_override("not a table".into()));
     };
     let mut table: toml::Table =
         toml::from_str(text).map_err(|error| in_override(error.message().to_owned()))?;
@@ -178,9 +179,13 @@ pub fn parse_with(file: &str, text: &str, overrides: &Overrides) -> Result<Rule,
     parse(file, &table.to_string()).map_err(|problem| in_override(problem.message))
 }
 
-/// The shipped rules and those of `dirs`, changed by `overrides`. A rule of a directory replaces the shipped one of
-/// its name. An override of no rule is an error: it is a typing mistake.
-pub fn load(dirs: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Vec<Rule>> {
+/// The shipped rules and those of `dirs`, changed by `overrides` (`[rules.override.NAME]`), without the `disabled`. A
+/// rule of a directory replaces the shipped one of its name. A name that no rule has is an error: a typing mistake.
+pub fn load(
+    dirs: &[PathBuf],
+    disabled: &[String],
+    overrides: &toml::Table,
+) -> anyhow::Result<Vec<Rule>> {
     let mut rules = BTreeMap::new();
     for (file, text) in super::shipped::FILES {
         let rule = parse_with(file, text, overrides)?;
@@ -188,17 +193,23 @@ pub fn load(dirs: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Vec<Rule>
     }
     for path in rule_files(dirs)? {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| anyhow::anyhow!("cannot read {file}: {error}"))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
         let rule = parse_with(&file, &text, overrides)?;
         rules.insert(rule.name.clone(), rule);
     }
-    if let Some(name) = overrides.keys().find(|name| !rules.contains_key(*name)) {
-        let known: Vec<&str> = rules.keys().map(String::as_str).collect();
-        anyhow::bail!(
-            "[rules.override.{name}]: no such rule, there are {}",
-            known.join(", ")
-        );
+    let overridden = overrides
+        .keys()
+        .map(|name| (format!("override.{name}"), name));
+    let disabled = disabled.iter().map(|name| ("disabled".to_owned(), name));
+    for (place, name) in overridden.chain(disabled.clone()) {
+        if !rules.contains_key(name) {
+            let known: Vec<&str> = rules.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            bail!("rules.{place}: no rule is called {name:?}; there are {known}");
+        }
+    }
+    for (_, name) in disabled {
+        rules.remove(name);
     }
     Ok(rules.into_values().collect())
 }
@@ -207,9 +218,8 @@ pub fn load(dirs: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Vec<Rule>
 fn rule_files(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for dir in dirs {
-        let entries = std::fs::read_dir(dir).map_err(|error| {
-            anyhow::anyhow!("cannot read the rules in {}: {error}", dir.display())
-        })?;
+        let entries = std::fs::read_dir(dir)
+            .with_context(|| format!("cannot read the rules in {}", dir.display()))?;
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -223,20 +233,15 @@ fn rule_files(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 impl Rule {
-    /// The documents this rule reads of `[from, to)`, as Query DSL. Documents count by their time; those found late
-    /// by the time they were created.
+    /// The documents this rule counts, as a Query DSL clause without bounds on time.
+    pub fn filter_dsl(&self) -> Value {
+        json!({"bool": {"filter": self.settings.query.dsl()}})
+    }
+
+    /// The same for `[from, to)`, as links, backtests and ad hoc questions need it.
     pub fn query_dsl(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Value {
-        let between = |field: &str| {
-            let (from, to) = (event::timestamp(from), event::timestamp(to));
-            json!({"range": {field: {"gte": from, "lt": to}}})
-        };
-        let time = if self.condition.counts_when_found() {
-            let should = [between("@timestamp"), between("event.created")];
-            json!({"bool": {"should": should, "minimum_should_match": 1}})
-        } else {
-            between("@timestamp")
-        };
-        let mut filter = vec![time];
+        let (from, to) = (event::timestamp(from), event::timestamp(to));
+        let mut filter = vec![json!({"range": {"@timestamp": {"gte": from, "lt": to}}})];
         filter.extend(self.settings.query.dsl());
         json!({"bool": {"filter": filter}})
     }
