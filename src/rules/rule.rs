@@ -1,9 +1,5 @@
 //! A rule file: what it is called, which documents it reads, when it fires, what its mail says.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,7 +7,6 @@ use serde_json::{Value, json};
 use super::condition::{Condition, Kind};
 use super::filter::Query;
 use super::period::{Period, elapsed};
-use crate::config::{self, Problem};
 use crate::event;
 use crate::slot::ChainSpec;
 
@@ -117,119 +112,9 @@ pub struct Show {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Tagged {
+pub(super) struct Tagged {
     #[serde(rename = "type")]
-    kind: Kind,
-}
-
-#[derive(Deserialize)]
-struct FirstPass {
-    condition: Tagged,
-}
-
-#[derive(Deserialize)]
-struct SecondPass<C> {
-    condition: toml::Spanned<C>,
-}
-
-/// Reads a rule; complaints carry file, line and column.
-pub fn parse(file: &str, text: &str) -> Result<Rule, Problem> {
-    // Two passes keep the places: serde's tagged enums forget where in the file a value stood.
-    let kind = read::<FirstPass>(file, text)?.condition.kind;
-    let settings = read::<Settings>(file, text)?;
-    let (condition, place) = match kind {
-        Kind::Threshold => condition(file, text, Condition::Threshold)?,
-        Kind::Absence => condition(file, text, Condition::Absence)?,
-        Kind::Event => condition(file, text, Condition::Event)?,
-        Kind::Span => condition(file, text, Condition::Span)?,
-    };
-    if let Some(message) = condition.complaint() {
-        let line = text.get(..place).unwrap_or(text).matches('\n').count() + 1;
-        return Err(Problem {
-            file: file.to_owned(),
-            at: Some((line, 1)),
-            message: format!("condition: {message}"),
-        });
-    }
-    let stem = Path::new(file).file_stem().unwrap_or_default();
-    Ok(Rule {
-        name: stem.to_string_lossy().into_owned(),
-        settings,
-        condition,
-    })
-}
-
-/// As [`parse`], with the configuration's changes merged into the file before it is read.
-pub fn parse_with(file: &str, text: &str, overrides: &toml::Table) -> Result<Rule, Problem> {
-    let rule = parse(file, text)?;
-    let Some(changes) = overrides.get(&rule.name) else {
-        return Ok(rule);
-    };
-    let in_override = |message: String| Problem {
-        file: format!("rules.override.{}", rule.name),
-        at: None,
-        message,
-    };
-    let Some(changes) = changes.as_table() else {
-        return Err(in_override("not a table".into()));
-    };
-    let mut table: toml::Table =
-        toml::from_str(text).map_err(|error| in_override(error.message().to_owned()))?;
-    merge(&mut table, changes);
-    parse(file, &table.to_string()).map_err(|problem| in_override(problem.message))
-}
-
-/// The shipped rules and those of `dirs`, changed by `overrides` (`[rules.override.NAME]`), without the `disabled`. A
-/// rule of a directory replaces the shipped one of its name. A name that no rule has is an error: a typing mistake.
-pub fn load(
-    dirs: &[PathBuf],
-    disabled: &[String],
-    overrides: &toml::Table,
-) -> anyhow::Result<Vec<Rule>> {
-    let mut rules = BTreeMap::new();
-    for (file, text) in super::shipped::FILES {
-        let rule = parse_with(file, text, overrides)?;
-        rules.insert(rule.name.clone(), rule);
-    }
-    for path in rule_files(dirs)? {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
-        let rule = parse_with(&file, &text, overrides)?;
-        rules.insert(rule.name.clone(), rule);
-    }
-    let overridden = overrides
-        .keys()
-        .map(|name| (format!("override.{name}"), name));
-    let disabled = disabled.iter().map(|name| ("disabled".to_owned(), name));
-    for (place, name) in overridden.chain(disabled.clone()) {
-        if !rules.contains_key(name) {
-            let known: Vec<&str> = rules.keys().map(String::as_str).collect();
-            let known = known.join(", ");
-            bail!("rules.{place}: no rule is called {name:?}; there are {known}");
-        }
-    }
-    for (_, name) in disabled {
-        rules.remove(name);
-    }
-    Ok(rules.into_values().collect())
-}
-
-/// `NAME.toml` of the directories, sorted; scenarios are left to the rule tests.
-fn rule_files(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for dir in dirs {
-        let entries = std::fs::read_dir(dir)
-            .with_context(|| format!("cannot read the rules in {}", dir.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".toml") && !name.ends_with(".scenario.toml") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
+    pub kind: Kind,
 }
 
 impl Rule {
@@ -289,32 +174,6 @@ impl Rule {
             "collapse": {"field": field},
             "sort": [{"@timestamp": "desc"}],
         }))
-    }
-}
-
-fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, Problem> {
-    // A rule is not a place for secrets: `${…}` stays an error like an unset variable.
-    config::parse(file, text, &|_| None)
-}
-
-fn condition<C: serde::de::DeserializeOwned>(
-    file: &str,
-    text: &str,
-    variant: fn(C) -> Condition,
-) -> Result<(Condition, usize), Problem> {
-    let spanned = read::<SecondPass<C>>(file, text)?.condition;
-    let place = spanned.span().start;
-    Ok((variant(spanned.into_inner()), place))
-}
-
-fn merge(into: &mut toml::Table, changes: &toml::Table) {
-    for (name, change) in changes {
-        match (into.get_mut(name), change) {
-            (Some(toml::Value::Table(into)), toml::Value::Table(change)) => merge(into, change),
-            _ => {
-                into.insert(name.clone(), change.clone());
-            }
-        }
     }
 }
 

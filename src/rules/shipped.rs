@@ -1,6 +1,7 @@
 //! The rules of `rules/`, embedded.
 
-use super::rule::{Rule, parse};
+use super::load::parse;
+use super::rule::Rule;
 
 /// File name and text of each shipped rule.
 pub(crate) const FILES: [(&str, &str); 12] = [
