@@ -37,8 +37,11 @@ pub fn parse(file: &str, text: &str) -> Result<Rule, Problem> {
     })
 }
 
+/// Changes to rules by name, from the configuration: `[rules.override.NAME]`.
+pub type Overrides = BTreeMap<String, toml::Table>;
+
 /// As [`parse`], with the configuration's changes merged into the file before it is read.
-pub fn parse_with(file: &str, text: &str, overrides: &toml::Table) -> Result<Rule, Problem> {
+pub fn parse_with(file: &str, text: &str, overrides: &Overrides) -> Result<Rule, Problem> {
     let rule = parse(file, text)?;
     let Some(changes) = overrides.get(&rule.name) else {
         return Ok(rule);
@@ -48,25 +51,18 @@ pub fn parse_with(file: &str, text: &str, overrides: &toml::Table) -> Result<Rul
         at: None,
         message,
     };
-    let Some(changes) = changes.as_table() else {
-        return Err(in_override("not a table".into()));
-    };
     let mut table: toml::Table =
         toml::from_str(text).map_err(|error| in_override(error.message().to_owned()))?;
     merge(&mut table, changes);
     parse(file, &table.to_string()).map_err(|problem| in_override(problem.message))
 }
 
-/// The shipped rules and those of `dirs`, changed by `overrides` (`[rules.override.NAME]`), without the `disabled`. A
-/// rule of a directory replaces the shipped one of its name. A name that no rule has is an error: a typing mistake.
-pub fn load(
-    dirs: &[PathBuf],
-    disabled: &[String],
-    overrides: &toml::Table,
-) -> anyhow::Result<Vec<Rule>> {
+/// The shipped rules and those of `dirs`, changed by `overrides`. A rule of a directory replaces the shipped one of
+/// its name. An override of no rule is an error: it is a typing mistake.
+pub fn load(dirs: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Vec<Rule>> {
     let mut rules = BTreeMap::new();
-    for (file, text) in super::shipped::FILES {
-        let rule = parse_with(file, text, overrides)?;
+    for shipped in super::shipped::FILES {
+        let rule = parse_with(&shipped.file(), shipped.rule, overrides)?;
         rules.insert(rule.name.clone(), rule);
     }
     for path in rule_files(dirs)? {
@@ -75,19 +71,10 @@ pub fn load(
         let rule = parse_with(&file, &text, overrides)?;
         rules.insert(rule.name.clone(), rule);
     }
-    let overridden = overrides
-        .keys()
-        .map(|name| (format!("override.{name}"), name));
-    let disabled = disabled.iter().map(|name| ("disabled".to_owned(), name));
-    for (place, name) in overridden.chain(disabled.clone()) {
-        if !rules.contains_key(name) {
-            let known: Vec<&str> = rules.keys().map(String::as_str).collect();
-            let known = known.join(", ");
-            bail!("rules.{place}: no rule is called {name:?}; there are {known}");
-        }
-    }
-    for (_, name) in disabled {
-        rules.remove(name);
+    if let Some(name) = overrides.keys().find(|name| !rules.contains_key(*name)) {
+        let known: Vec<&str> = rules.keys().map(String::as_str).collect();
+        let known = known.join(", ");
+        bail!("rules.override.{name}: no rule is called so; there are {known}");
     }
     Ok(rules.into_values().collect())
 }
@@ -149,6 +136,7 @@ fn merge(into: &mut toml::Table, changes: &toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::Period;
 
     const RULE: &str = r#"
 title = "t"
@@ -215,26 +203,26 @@ below = 10
         );
     }
 
+    fn overrides(text: &str) -> Overrides {
+        toml::from_str(text).unwrap()
+    }
+
     #[test]
     fn overrides_change_single_values_and_are_checked() {
-        let with = |text: &str| {
-            let overrides: toml::Table = toml::from_str(text).unwrap();
-            parse_with("r.toml", RULE, &overrides)
-        };
+        let with = |text: &str| parse_with("r.toml", RULE, &overrides(text));
         let rule = with("[r]\nfor = \"5m\"\n[r.condition]\nbelow = 1").unwrap();
-        assert_eq!(rule.figure(Some(1.0)), "1");
+        assert_eq!(rule.settings.hold_for, Period::Ms(300_000));
         let Condition::Threshold(threshold) = &rule.condition else {
             unreachable!()
         };
         assert_eq!((threshold.below, threshold.min_documents), (Some(1.0), 1));
-        let wrong = with("[r.condition]\nbelow = \"x\"")
-            .unwrap_err()
-            .to_string();
+        let complaint = |text: &str| with(text).unwrap_err().to_string();
+        let wrong = complaint("[r.condition]\nbelow = \"x\"");
         assert!(
             wrong.starts_with("rules.override.r: invalid type"),
             "{wrong}"
         );
-        let wrong = with("[r]\nnonsense = 1").unwrap_err().to_string();
+        let wrong = complaint("[r]\nnonsense = 1");
         assert!(
             wrong.starts_with("rules.override.r: unknown field `nonsense`"),
             "{wrong}"
@@ -248,19 +236,18 @@ below = 10
         std::fs::write(dir.path().join("own.scenario.toml"), "not a rule").unwrap();
         std::fs::write(dir.path().join("reorg.toml"), RULE).unwrap();
         let dirs = [dir.path().to_owned()];
-        let none = toml::Table::new();
-        let rules = load(&dirs, &["low_peers".into()], &none).unwrap();
-        assert_eq!(rules.len(), super::super::shipped::FILES.len());
+        let rules = load(&dirs, &Overrides::new()).unwrap();
+        assert_eq!(rules.len(), super::super::shipped::FILES.len() + 1);
         let named = |name: &str| rules.iter().find(|rule| rule.name == name);
         assert_eq!(named("reorg").unwrap().settings.title, "t");
-        assert!(named("own").is_some() && named("low_peers").is_none());
+        assert!(named("own").is_some());
 
-        let error = load(&[], &["reorgs".into()], &none)
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with("rules.disabled: no rule is called \"reorgs\"; there are disk_"));
-        let typo: toml::Table = toml::from_str("[reorgs]\nversion = 2").unwrap();
-        assert!(load(&[], &[], &typo).is_err());
+        let error = load(&[], &overrides("[reorgs]\nenabled = false")).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("rules.override.reorgs: no rule is called so; there are disk_"),
+            "{error}"
+        );
     }
 
     #[test]

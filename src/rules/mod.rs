@@ -24,10 +24,11 @@ pub use self::engine::{Counters, Engine, Evaluation};
 pub use self::facts::{Facts, Witness, clean};
 pub use self::filter::Query;
 pub use self::key::Key;
-pub use self::load::{load, parse, parse_with};
+pub use self::load::{Overrides, load, parse, parse_with};
 pub use self::period::Period;
 pub(crate) use self::period::elapsed;
 pub use self::rule::{NoData, Rule, Settings, Severity};
+pub(crate) use self::shipped::FILES as SHIPPED_FILES;
 pub use self::shipped::shipped;
 
 #[cfg(test)]

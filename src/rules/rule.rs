@@ -71,6 +71,9 @@ pub struct Settings {
     /// Fields of the documents that the mail lists.
     #[serde(default)]
     pub show: Vec<Show>,
+    /// Documents that it lists: the newest.
+    #[serde(default = "five")]
+    pub show_newest: usize,
 }
 
 /// **critical**: the network or own duties are at stake now; **warning**: look today; **info**: recorded, not mailed
@@ -187,6 +190,10 @@ fn yes() -> bool {
 
 fn thousand() -> usize {
     1_000
+}
+
+fn five() -> usize {
+    5
 }
 
 fn zero() -> Period {

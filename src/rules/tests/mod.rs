@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Engine, Evaluation, Key, Outcome, Rule, load, parse, shipped};
+use super::{Engine, Evaluation, Key, Outcome, Overrides, Rule, load, parse, shipped};
 use crate::event::{DataStream, Document, DocumentId};
 use crate::slot::ChainSpec;
 
@@ -135,9 +135,9 @@ fn silence_before_the_reader_read_says_nothing() {
 
 #[test]
 fn a_listed_node_is_watched_before_it_was_seen() {
-    let list: toml::Table =
+    let list: Overrides =
         toml::from_str("[node_silent.condition]\nexpect = [[\"a\"], [\"b\"]]").unwrap();
-    let rules = load(&[], &[], &list).unwrap();
+    let rules = load(&[], &list).unwrap();
     let mut engine = Engine::new(rules);
     engine.reading_since(at(0));
     let (stream, id, document) = node("a", 100);
