@@ -269,6 +269,7 @@ mod tests {
         assert_eq!(block["ethereum"]["network"]["name"], "mainnet");
         assert_eq!(block["labels"], json!({"a.b": "c"}));
         assert_eq!(block["event"]["created"], "1970-01-01T00:00:00.000Z");
-        assert_eq!(seal(DataStream::SystemCpu).get("ethereum"), None);
+        let host = seal(DataStream::SystemCpu);
+        assert_eq!(host["ethereum"], json!({"node": {"name": "beacon-1"}}));
     }
 }

@@ -1,0 +1,9 @@
+//! Against real servers. `ETHMON_TEST_ELASTICSEARCH` names one (tests/run starts it); without it these tests say that they are
+//! skipped, and fail where CI is set.
+
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used)]
+
+mod elastic;
+mod setup;
+mod support;
