@@ -71,6 +71,9 @@ pub async fn run(
     let mut deadline = None;
     loop {
         ship.go_on(deadline.is_some());
+        if ship.is_finished() {
+            break;
+        }
         let wake_at = ship.wake_at();
         tokio::select! {
             Some(done) = ship.work.next() => ship.finish(done)?,
@@ -87,9 +90,6 @@ pub async fn run(
                 ship.spool_has_more = true;
             }
             () = sleep_until(deadline), if deadline.is_some() => break,
-        }
-        if ship.is_finished() {
-            break;
         }
     }
     ship.say_what_stays();
@@ -187,6 +187,9 @@ impl Ship {
         self.counters
             .held_bytes
             .store(self.held_bytes as u64, Relaxed);
+        self.counters
+            .output
+            .store(self.pace.output() as u8, Relaxed);
     }
 
     fn send(&mut self, now: Instant) {
@@ -269,11 +272,13 @@ impl Ship {
 
     /// All is shipped and kept, or nothing more can be.
     fn is_finished(&self) -> bool {
-        let nothing_comes =
-            self.sources_ended && self.files_ended && !self.spool_has_more && !self.taking;
-        let nothing_waits = self.queue.is_empty() || self.pace.output() != Output::Ok;
-        let unsettled = self.settling || !self.outcomes.is_empty();
-        nothing_comes && nothing_waits && self.requests == 0 && !unsettled
+        let drained = self.files_ended && !self.spool_has_more && !self.taking;
+        let hopeless = self.pace.output() != Output::Ok;
+        let settled = !self.settling && self.outcomes.is_empty();
+        self.sources_ended
+            && (hopeless || drained && self.queue.is_empty())
+            && self.requests == 0
+            && settled
     }
 
     /// When time alone may give something to do. A free place or an answer wakes by itself.
