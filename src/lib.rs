@@ -9,5 +9,7 @@ pub mod chain_spec;
 pub mod config;
 pub mod elastic;
 pub mod event;
+pub mod network;
+pub mod setup;
 pub mod slot;
 pub mod tasks;

@@ -59,8 +59,8 @@ impl Identity {
                 .map(|(name, value)| (name.clone(), value.as_str().into()));
             document.set("labels", labels.collect::<Map<_, Value>>());
         }
+        document.set("ethereum.node.name", self.node_name.as_str());
         if stream.module() == "ethereum" {
-            document.set("ethereum.node.name", self.node_name.as_str());
             if let Some((name, version)) = &self.client {
                 document.set("ethereum.node.client", name.as_str());
                 document.set("ethereum.node.version", version.as_str());
@@ -269,6 +269,7 @@ mod tests {
         assert_eq!(block["ethereum"]["network"]["name"], "mainnet");
         assert_eq!(block["labels"], json!({"a.b": "c"}));
         assert_eq!(block["event"]["created"], "1970-01-01T00:00:00.000Z");
-        assert_eq!(seal(DataStream::SystemCpu).get("ethereum"), None);
+        let host = seal(DataStream::SystemCpu);
+        assert_eq!(host["ethereum"], json!({"node": {"name": "beacon-1"}}));
     }
 }

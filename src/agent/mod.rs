@@ -3,6 +3,8 @@
 pub mod counters;
 pub mod dead_letter;
 pub mod envelope;
+pub mod execution;
+pub mod host;
 pub mod outbox;
 pub mod report;
 pub mod ship;
@@ -31,18 +33,24 @@ const FILE_BATCHES: usize = 16;
 
 /// Everything that sends events.
 enum Collector {
+    Execution(config::Execution),
+    Host(config::Host),
     Report(Report),
 }
 
 impl Collector {
     fn name(&self) -> &'static str {
         match self {
+            Self::Execution(_) => "execution",
+            Self::Host(_) => "host",
             Self::Report(_) => "report",
         }
     }
 
     async fn run(self, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
         match self {
+            Self::Execution(config) => execution::run(config, outbox, stop).await,
+            Self::Host(config) => host::run(config, outbox, stop).await,
             Self::Report(report) => report::run(report, outbox, stop).await,
         }
     }
@@ -66,9 +74,11 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let spool = store.totals().spool();
     info!(agent_id, waiting = spool.records, "agent starts");
 
+    let hostfs = config.host.clone().unwrap_or_default().hostfs;
+    let host = tasks::blocking(move || host::host_metadata(&hostfs)).await;
     let counters = Arc::new(Counters::default());
     let (handle, requests) = StoreHandle::new(&store);
-    let seal = Seal::new(identity(&config, agent_id, Document::default()));
+    let seal = Seal::new(identity(&config, agent_id, host));
     let ended = CancellationToken::new();
     let outbox = Outbox::new(
         handle.clone(),
@@ -107,11 +117,15 @@ fn collectors(
     counters: &Arc<Counters>,
     _files: mpsc::Sender<ship::LogBatch>,
 ) -> Vec<Collector> {
-    vec![Collector::Report(Report {
+    let report = Collector::Report(Report {
         store: store.clone(),
         counters: Arc::clone(counters),
         spool_max_bytes: config.spool_max_bytes,
-    })]
+    });
+    let mut collectors = vec![report];
+    collectors.extend(config.execution.clone().map(Collector::Execution));
+    collectors.extend(config.host.clone().map(Collector::Host));
+    collectors
 }
 
 fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identity {

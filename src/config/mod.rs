@@ -5,7 +5,9 @@
 
 pub mod duration;
 mod elasticsearch;
+mod execution;
 mod file;
+mod host;
 mod node;
 mod secret;
 
@@ -14,7 +16,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
+pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
+pub use self::host::Host;
 pub use self::node::Node;
 pub use self::secret::Secret;
 
@@ -28,6 +32,8 @@ pub struct Agent {
     pub spool_max_bytes: u64,
     pub node: Node,
     pub elasticsearch: Elasticsearch,
+    pub execution: Option<Execution>,
+    pub host: Option<Host>,
 }
 
 impl Default for Agent {
@@ -37,6 +43,8 @@ impl Default for Agent {
             spool_max_bytes: 1 << 30,
             node: Node::default(),
             elasticsearch: Elasticsearch::default(),
+            execution: None,
+            host: None,
         }
     }
 }

@@ -1,0 +1,132 @@
+//! The composed mapping of a data stream, and whether a document fits it. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use anyhow::Context;
+use chrono::DateTime;
+use serde_json::{Map, Value};
+
+use super::objects::{COMPONENTS, stream_template};
+use crate::event::{DataStream, Document};
+
+/// Fields by their dotted names, with their definitions.
+pub type Fields = BTreeMap<String, Value>;
+
+/// All fields of a stream: its components' and its own.
+pub fn fields(stream: DataStream) -> anyhow::Result<Fields> {
+    let (name, text) = stream_template(stream);
+    let template: Value =
+        serde_json::from_str(text).with_context(|| format!("cannot read {name}.json"))?;
+    let mut fields = Fields::new();
+    let components = template["composed_of"].as_array().into_iter().flatten();
+    for component in components.filter_map(Value::as_str) {
+        // `ethmon@custom` is the operator's and not ours to know.
+        if let Some((_, text)) = COMPONENTS.iter().find(|(name, _)| *name == component) {
+            let component: Value = serde_json::from_str(text)?;
+            collect(&mut fields, "", &component["template"]["mappings"]);
+        }
+    }
+    collect(&mut fields, "", &template["template"]["mappings"]);
+    Ok(fields)
+}
+
+/// Adds the fields of a mapping, nested or dotted, under their dotted names.
+pub(super) fn collect(into: &mut Fields, prefix: &str, mapping: &Value) {
+    for (name, definition) in mapping["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        if definition.get("properties").is_some() {
+            collect(into, &format!("{path}."), definition);
+        } else {
+            into.insert(path, definition.clone());
+        }
+    }
+}
+
+/// Says which fields of a document its stream's template does not know, or knows with another type: such a document would be
+/// refused, or kept without being searchable. Every producer's tests call this with what they produce.
+pub fn template_accepts(stream: DataStream, document: &Document) -> Result<(), Vec<String>> {
+    let fields = fields(stream).map_err(|error| vec![format!("{error:#}")])?;
+    let mut complaints = Vec::new();
+    if document.timestamp().is_none() {
+        complaints.push("@timestamp is missing or not a time".to_owned());
+    }
+    check_object(&fields, "", document.as_map(), &mut complaints);
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(complaints)
+    }
+}
+
+fn check_object(
+    fields: &Fields,
+    prefix: &str,
+    object: &Map<String, Value>,
+    complaints: &mut Vec<String>,
+) {
+    for (key, value) in object {
+        let path = format!("{prefix}{key}");
+        match (fields.get(&path), value) {
+            (Some(definition), value) => check_value(&path, definition, value, complaints),
+            (None, Value::Object(object)) => {
+                check_object(fields, &format!("{path}."), object, complaints);
+            }
+            (None, _) => complaints.push(format!("{path} is not in the template")),
+        }
+    }
+}
+
+fn check_value(path: &str, definition: &Value, value: &Value, complaints: &mut Vec<String>) {
+    let kind = definition["type"].as_str().unwrap_or("object");
+    if let Value::Array(items) = value
+        && kind != "flattened"
+    {
+        for item in items {
+            check_value(path, definition, item, complaints);
+        }
+        return;
+    }
+    if !value.is_null() && !fits(kind, definition, value) {
+        let shown: String = value.to_string().chars().take(60).collect();
+        complaints.push(format!(
+            "{path} is {kind} in the template, and {shown} is not"
+        ));
+    }
+}
+
+/// Stricter than Elasticsearch, which would take "5" for a number and 5 for a keyword: numbers are numbers.
+fn fits(kind: &str, definition: &Value, value: &Value) -> bool {
+    match kind {
+        "long" => value.as_i64().is_some(),
+        "float" => value
+            .as_f64()
+            .is_some_and(|number| number.abs() <= f64::from(f32::MAX)),
+        "double" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "date" => {
+            value.as_i64().is_some()
+                || value
+                    .as_str()
+                    .is_some_and(|text| DateTime::parse_from_rfc3339(text).is_ok())
+        }
+        "ip" => value
+            .as_str()
+            .is_some_and(|text| text.parse::<IpAddr>().is_ok()),
+        "keyword" | "text" => value.is_string(),
+        "flattened" => {
+            let deepest = definition["depth_limit"].as_u64().unwrap_or(20);
+            value.is_object() && depth(value) <= deepest
+        }
+        _ => false,
+    }
+}
+
+/// Levels of objects, the outermost included, as Elasticsearch counts them for `depth_limit`.
+fn depth(value: &Value) -> u64 {
+    match value {
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        Value::Array(items) => items.iter().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
