@@ -1,5 +1,8 @@
-//! Everything that needs a socket or a server. `ETHMON_TEST_ELASTICSEARCH` is the URL of a real Elasticsearch without
-//! security; the tests that need one say so and pass where it is absent.
+//! Against real servers. `ETHMON_TEST_ELASTICSEARCH` names one (tests/run starts it); without it these tests say that they are
+//! skipped, and fail where CI is set.
 
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used)]
+
+mod bulk_server;
 mod shipping;
-mod support;

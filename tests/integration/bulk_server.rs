@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// What happens to one request.
-pub enum Act {
+pub(crate) enum Act {
     Serve,
     /// Serve, but answer an item with this status and error type instead of storing it where the function says so.
     Items(fn(&Item) -> Option<(u16, &'static str)>),
@@ -21,18 +22,19 @@ pub enum Act {
     Close {
         store: bool,
     },
+    /// Store; answer only once something is received.
+    StoreThenWait(Receiver<()>),
 }
 
-pub struct Item {
-    pub index: String,
-    pub id: String,
-    pub document: Value,
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) document: Value,
 }
 
 /// Called with the number of the request (from 0) and its items.
 type Script = Box<dyn FnMut(usize, &[Item]) -> Act + Send>;
 
-pub struct BulkServer {
+pub(crate) struct BulkServer {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -52,7 +54,7 @@ struct State {
 }
 
 impl BulkServer {
-    pub fn start(script: impl FnMut(usize, &[Item]) -> Act + Send + 'static) -> Self {
+    pub(crate) fn start(script: impl FnMut(usize, &[Item]) -> Act + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = State {
@@ -76,21 +78,21 @@ impl BulkServer {
         server
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Items per request, so far.
-    pub fn requests(&self) -> Vec<usize> {
+    pub(crate) fn requests(&self) -> Vec<usize> {
         self.shared.state.lock().unwrap().requests.clone()
     }
 
     /// How often an item was there already.
-    pub fn duplicates(&self) -> usize {
+    pub(crate) fn duplicates(&self) -> usize {
         self.shared.state.lock().unwrap().duplicates
     }
 
-    pub fn stored(&self) -> Vec<String> {
+    pub(crate) fn stored(&self) -> Vec<String> {
         self.shared
             .state
             .lock()
@@ -101,7 +103,7 @@ impl BulkServer {
             .collect()
     }
 
-    pub fn document(&self, id: &str) -> Option<Value> {
+    pub(crate) fn document(&self, id: &str) -> Option<Value> {
         Some(
             self.shared
                 .state
@@ -115,11 +117,11 @@ impl BulkServer {
     }
 
     /// Waits until so many documents are stored; fails after 30 s.
-    pub fn wait_for(&self, documents: usize) {
+    pub(crate) fn wait_for(&self, documents: usize) {
         self.wait_until(|state| state.stored.len() >= documents);
     }
 
-    pub fn wait_for_requests(&self, requests: usize) {
+    pub(crate) fn wait_for_requests(&self, requests: usize) {
         self.wait_until(|state| state.requests.len() >= requests);
     }
 
@@ -152,9 +154,14 @@ fn serve(stream: TcpStream, shared: &Shared) {
         let mut script = state.script.take().unwrap();
         let act = script(number, &items);
         state.script = Some(script);
+        let mut hold = None;
         let answer = match act {
             Act::Serve => Some((200, "", state.store(items, |_| None))),
             Act::Items(fault) => Some((200, "", state.store(items, fault))),
+            Act::StoreThenWait(until) => {
+                hold = Some(until);
+                Some((200, "", state.store(items, |_| None)))
+            }
             Act::Whole(status, headers, body) => Some((status, headers, body.to_owned())),
             Act::Close { store } => {
                 if store {
@@ -165,6 +172,9 @@ fn serve(stream: TcpStream, shared: &Shared) {
         };
         drop(state);
         shared.changed.notify_all();
+        if let Some(until) = hold {
+            until.recv().ok();
+        }
         let Some((status, headers, body)) = answer else {
             return;
         };
@@ -247,7 +257,6 @@ fn parse(body: &[u8]) -> Vec<Item> {
     let items = lines.chunks(2).map(|pair| {
         let text = |field: &str| pair[0]["create"][field].as_str().unwrap().to_owned();
         Item {
-            index: text("_index"),
             id: text("_id"),
             document: pair[1].clone(),
         }

@@ -5,111 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use ethmon::agent::counters::{Counters, Output};
+use ethmon::agent::counters::Output;
 use ethmon::agent::dead_letter;
-use ethmon::agent::envelope::Identity;
-use ethmon::agent::outbox::{Outbox, Seal};
-use ethmon::agent::ship::{self, LogBatch, Shipper};
-use ethmon::agent::store::{self, Limits, Store, StoreHandle};
-use ethmon::config::Elasticsearch;
-use ethmon::elastic::{self, Client};
-use ethmon::event::{DataStream, DocumentId, Event};
-use ethmon::slot;
-use ethmon::tasks::{self, Tasks};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use ethmon::agent::ship::LogBatch;
+use ethmon::agent::store::{Limits, Store};
+use ethmon::elastic;
 
-use crate::support::bulk_server::{Act, BulkServer};
-
-/// The shipping half of an agent.
-struct Agent {
-    outbox: Outbox,
-    files: mpsc::Sender<LogBatch>,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
-    tasks: Tasks,
-}
-
-impl Agent {
-    fn start(dir: &Path, url: &str) -> Self {
-        Self::start_with(dir, url, ship::LIMITS)
-    }
-
-    fn start_with(dir: &Path, url: &str, limits: elastic::Limits) -> Self {
-        let store = Store::open(dir, Limits::default()).unwrap();
-        let (handle, requests) = StoreHandle::new(&store);
-        let counters = Arc::new(Counters::default());
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let identity = Identity {
-            agent_id: "agent".into(),
-            namespace: "default".into(),
-            ..Identity::default()
-        };
-        let seal = Seal::new(identity);
-        let (files, inbox) = mpsc::channel(4);
-        let outbox = Outbox::new(
-            handle.clone(),
-            seal.clone(),
-            Arc::clone(&counters),
-            ended.clone(),
-        );
-        let config = Elasticsearch {
-            hosts: vec![url.parse().unwrap()],
-            ..Elasticsearch::default()
-        };
-        let client = Client::new(&config).unwrap();
-        let shipper = Shipper {
-            store: handle,
-            files: inbox,
-            seal,
-            client,
-            counters: Arc::clone(&counters),
-            limits,
-        };
-        let mut tasks = Tasks::new(stop.clone());
-        tasks.spawn("store", store::run(store, requests, Arc::clone(&counters)));
-        tasks.spawn("ship", ship::run(shipper, stop.clone(), ended));
-        Self {
-            outbox,
-            files,
-            counters,
-            stop,
-            tasks,
-        }
-    }
-
-    async fn send(&self, ids: std::ops::Range<usize>) {
-        for id in ids {
-            self.outbox.send(event(id)).await;
-        }
-    }
-
-    /// As the agent ends: collectors first.
-    async fn end(self) -> Arc<Counters> {
-        self.stop.cancel();
-        drop((self.outbox, self.files));
-        self.tasks.join().await.unwrap();
-        self.counters
-    }
-}
-
-fn id(number: usize) -> DocumentId {
-    DocumentId::existing(format!("{number:06}"))
-}
-
-fn event(number: usize) -> Event {
-    Event::new(DataStream::Block, id(number), slot::now()).with("ethereum.block.slot", number)
-}
-
-fn ids(range: std::ops::Range<usize>) -> Vec<String> {
-    range.map(|number| id(number).to_string()).collect()
-}
-
-/// Waiting for the endpoint blocks; the agent must go on meanwhile.
-async fn wait(server: &Arc<BulkServer>, wait: impl FnOnce(&BulkServer) + Send + 'static) {
-    let server = Arc::clone(server);
-    tasks::blocking(move || wait(&server)).await;
-}
+use super::{Agent, event, ids, wait};
+use crate::bulk_server::{Act, BulkServer};
 
 fn records_left(dir: &Path) -> (u64, u64) {
     let totals = Store::open(dir, Limits::default()).unwrap().totals();
