@@ -243,7 +243,7 @@ async fn file_offsets_follow_the_outcomes() {
             .send(LogBatch {
                 file,
                 path,
-                entry: vec![end],
+                entry: Some(vec![end]),
                 events,
             })
             .await
@@ -266,4 +266,66 @@ async fn file_offsets_follow_the_outcomes() {
         (1, "/var/log/client.log")
     );
     assert_eq!(store.totals().spool().records, 0, "files bypass the spool");
+}
+
+#[tokio::test]
+async fn a_file_is_known_before_its_lines_are_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.redb");
+    let server = Arc::new(BulkServer::start(move |_, items| {
+        let line = items.iter().any(|item| item.id == "000000");
+        if line && known_files(&path) == 0 {
+            Act::Whole(
+                400,
+                "",
+                r#"{"error":{"type":"x","reason":"not announced"}}"#,
+            )
+        } else {
+            Act::Serve
+        }
+    }));
+    // A request is full with one item, and the store is kept busy: only the announcement holds the line back.
+    let limits = elastic::Limits {
+        bytes: 1 << 20,
+        items: 1,
+    };
+    let agent = Agent::start_with(dir.path(), &server.url(), limits);
+    for number in 1..9 {
+        agent
+            .outbox
+            .send(event(number).with("message", "x".repeat(900_000)))
+            .await;
+    }
+    for events in [vec![], vec![event(0)]] {
+        let (file, path) = ("inode-1".to_owned(), "/var/log/client.log".to_owned());
+        let entry = Some(vec![1]);
+        let batch = LogBatch {
+            file,
+            path,
+            entry,
+            events,
+        };
+        agent.files.send(batch).await.unwrap();
+    }
+    wait(&server, |server| server.wait_for(9)).await;
+    let counters = agent.end().await;
+    assert_eq!(counters.refused.load(Relaxed), 0);
+}
+
+/// Read beside the agent, as another process could.
+fn known_files(path: &Path) -> u64 {
+    use redb::{ConcurrencyMode, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+    const REGISTRY: TableDefinition<&str, &[u8]> = TableDefinition::new("registry");
+    let mut builder = redb::Database::builder();
+    let database = builder
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
+        .open_read_only(path)
+        .unwrap();
+    database
+        .begin_read()
+        .unwrap()
+        .open_table(REGISTRY)
+        .unwrap()
+        .len()
+        .unwrap()
 }
