@@ -108,8 +108,16 @@ pub enum Rules {
 pub enum DeadLetter {
     /// One line per refused document.
     List(DataDir),
+    /// One refused document, whole.
+    Show {
+        number: u64,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// Put refused documents back into the queue.
     Replay(DataDir),
+    /// Delete them.
+    Purge(DataDir),
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The agent: collectors on a node, and the outbox that ships what they see.
 
+pub mod beacon;
 pub mod counters;
 pub mod dead_letter;
 pub mod envelope;
@@ -33,6 +34,7 @@ const FILE_BATCHES: usize = 16;
 
 /// Everything that sends events.
 enum Collector {
+    Beacon(config::Beacon),
     Execution(config::Execution),
     Host(config::Host),
     Report(Report),
@@ -41,6 +43,7 @@ enum Collector {
 impl Collector {
     fn name(&self) -> &'static str {
         match self {
+            Self::Beacon(_) => "beacon",
             Self::Execution(_) => "execution",
             Self::Host(_) => "host",
             Self::Report(_) => "report",
@@ -49,6 +52,7 @@ impl Collector {
 
     async fn run(self, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
         match self {
+            Self::Beacon(config) => beacon::run(config, outbox, stop).await,
             Self::Execution(config) => execution::run(config, outbox, stop).await,
             Self::Host(config) => host::run(config, outbox, stop).await,
             Self::Report(report) => report::run(report, outbox, stop).await,
@@ -123,6 +127,7 @@ fn collectors(
         spool_max_bytes: config.spool_max_bytes,
     });
     let mut collectors = vec![report];
+    collectors.extend(config.beacon.clone().map(Collector::Beacon));
     collectors.extend(config.execution.clone().map(Collector::Execution));
     collectors.extend(config.host.clone().map(Collector::Host));
     collectors

@@ -155,6 +155,11 @@ impl Network {
         }
     }
 
+    /// Takes a link known from elsewhere than a node's answer, whenever it was read: history, or the end of a recording.
+    pub fn learn(&mut self, block: BlockRef, parent_root: Root, proposer_index: Option<u64>) {
+        self.insert(block, Some(parent_root), proposer_index);
+    }
+
     fn hear_of(
         &mut self,
         node: &str,
@@ -194,6 +199,10 @@ impl Network {
             self.refused.future += 1;
             return false;
         }
+        self.insert(block, parent, proposer)
+    }
+
+    fn insert(&mut self, block: BlockRef, parent: Option<Root>, proposer: Option<u64>) -> bool {
         if block.slot < self.floor_slot() {
             self.refused.too_old += 1;
             return false;

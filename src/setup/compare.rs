@@ -26,7 +26,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// What differs, by path, once both are normalised. Empty: the same.
-pub fn differences(ours: &Value, theirs: &Value) -> Vec<Difference> {
+pub(super) fn differences(ours: &Value, theirs: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(&normalise("", ours), &normalise("", theirs), "", &mut found);
     found

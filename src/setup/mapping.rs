@@ -31,11 +31,11 @@ pub fn fields(stream: DataStream) -> anyhow::Result<Fields> {
     Ok(fields)
 }
 
-/// Adds the fields of a mapping, nested or dotted, under their dotted names.
+/// Adds the fields of a mapping, written as trees or dotted, under their dotted names. A `nested` field is one field.
 pub(super) fn collect(into: &mut Fields, prefix: &str, mapping: &Value) {
     for (name, definition) in mapping["properties"].as_object().into_iter().flatten() {
         let path = format!("{prefix}{name}");
-        if definition.get("properties").is_some() {
+        if definition.get("properties").is_some() && definition["type"] != "nested" {
             collect(into, &format!("{path}."), definition);
         } else {
             into.insert(path, definition.clone());
@@ -72,6 +72,12 @@ fn check_object(
             (None, Value::Object(object)) => {
                 check_object(fields, &format!("{path}."), object, complaints);
             }
+            // Elasticsearch takes several objects where it takes one.
+            (None, Value::Array(items)) if items.iter().all(Value::is_object) => {
+                for object in items.iter().filter_map(Value::as_object) {
+                    check_object(fields, &format!("{path}."), object, complaints);
+                }
+            }
             (None, _) => complaints.push(format!("{path} is not in the template")),
         }
     }
@@ -85,6 +91,12 @@ fn check_value(path: &str, definition: &Value, value: &Value, complaints: &mut V
         for item in items {
             check_value(path, definition, item, complaints);
         }
+        return;
+    }
+    if let (Value::Object(object), "nested") = (value, kind) {
+        let mut inner = Fields::new();
+        collect(&mut inner, &format!("{path}."), definition);
+        check_object(&inner, &format!("{path}."), object, complaints);
         return;
     }
     if !value.is_null() && !fits(kind, definition, value) {

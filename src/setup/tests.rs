@@ -68,6 +68,7 @@ fn index_templates_keep_the_rules() {
         assert_eq!(object.body["index_patterns"], json!([format!("{name}-*")]));
         assert!(object.body["priority"].as_u64().unwrap() >= 500, "{name}");
         assert_eq!(object.body["data_stream"], json!({}));
+        assert!(object.body["_meta"]["description"].is_string(), "{name}");
         // Elastic Agent's system integration writes into streams of the same names: its fields are kept, not refused.
         let tolerant = name.starts_with("metrics-system.");
         let dynamic = &object.body["template"]["mappings"]["dynamic"];
@@ -88,7 +89,7 @@ fn index_templates_keep_the_rules() {
 }
 
 /// The types that every supported server has, the stripped test distribution included.
-const TYPES: [&str; 9] = [
+const TYPES: [&str; 10] = [
     "keyword",
     "text",
     "flattened",
@@ -98,6 +99,7 @@ const TYPES: [&str; 9] = [
     "date",
     "ip",
     "boolean",
+    "nested",
 ];
 
 #[test]
@@ -194,6 +196,24 @@ fn unknown_and_ill_typed_fields_are_named() {
         no_time.unwrap_err(),
         ["@timestamp is missing or not a time"]
     );
+}
+
+#[test]
+fn nested_fields_are_checked_inside() {
+    let seen = |seen: Value| {
+        complaints(
+            DataStream::NetworkBlock,
+            json!({"ethereum": {"seen": seen}}),
+        )
+    };
+    let node = json!({"node": "a", "arrival_ms": -5, "late": false});
+    assert!(seen(json!([node, node])).is_empty() && seen(node).is_empty());
+    assert_eq!(
+        seen(json!([{"node": "a", "nope": 1}])),
+        ["ethereum.seen.nope is not in the template"]
+    );
+    assert_eq!(seen(json!([{"arrival_ms": "5"}])).len(), 1);
+    assert_eq!(seen(json!(["a"])).len(), 1);
 }
 
 #[test]

@@ -5,4 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bulk_server;
+mod elastic;
+mod setup;
 mod shipping;
+mod support;

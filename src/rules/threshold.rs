@@ -1,0 +1,210 @@
+//! A figure over a sliding window against a limit.
+//!
+//! Fires when the aggregate of the window lies beyond the limit; recovers when it lies beyond `recover`. Between the
+//! two nothing changes, so that a value at the limit does not mail every minute. An empty window is no data, except
+//! for `count`, where it is 0.
+//!
+//! ```toml
+//! [condition]
+//! type = "threshold"
+//! aggregate = "share"                 # percent of the documents that match
+//! matching = [{ field = "ethereum.slot_status", is = "missed" }]
+//! per = "ethereum.slot"               # several documents about a slot: the newest counts
+//! over = "1h"
+//! above = 5
+//! recover = 2
+//! min_documents = 100
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::condition::{Judgement, Kind, Outcome, Scene};
+use super::filter::{Clause, values};
+use super::period::Period;
+use super::window::Sample;
+use crate::event::Document;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// Read by the first pass, which chose this type.
+    #[serde(rename = "type")]
+    _kind: Kind,
+    pub aggregate: Aggregate,
+    /// The field aggregated; `count`, `share` and `run` need none.
+    pub field: Option<String>,
+    pub over: Period,
+    pub above: Option<f64>,
+    pub below: Option<f64>,
+    /// The limit itself where it is absent.
+    pub recover: Option<f64>,
+    /// With fewer documents in the window there is no judgement.
+    #[serde(default = "one")]
+    pub min_documents: usize,
+    /// Which documents `count`, `share` and `run` look for; all of the query where it is empty.
+    #[serde(default)]
+    pub matching: Vec<Clause>,
+    /// A number field of which each value counts once, with its newest document.
+    pub per: Option<String>,
+    /// Factor on the value, as 100 makes percent of a ratio.
+    #[serde(default = "unit_scale")]
+    pub scale: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    Count,
+    Min,
+    Max,
+    Avg,
+    Sum,
+    Last,
+    Cardinality,
+    /// Percent of the documents that match.
+    Share,
+    /// The longest unbroken run of matching documents.
+    Run,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn unit_scale() -> f64 {
+    1.0
+}
+
+impl Threshold {
+    pub(super) fn complaint(&self) -> Option<String> {
+        let counts = matches!(
+            self.aggregate,
+            Aggregate::Count | Aggregate::Share | Aggregate::Run
+        );
+        let problem = match (self.above, self.below, self.recover) {
+            (None, None, _) | (Some(_), Some(_), _) => "give either above or below",
+            (Some(above), _, Some(recover)) if recover > above => "recover lies above the limit",
+            (_, Some(below), Some(recover)) if recover < below => "recover lies below the limit",
+            _ if !counts && self.field.is_none() => "this aggregate needs a field",
+            _ if counts && self.field.is_some() => "this aggregate takes no field",
+            _ if !counts && !self.matching.is_empty() => "matching goes with count, share and run",
+            _ => return None,
+        };
+        Some(problem.into())
+    }
+
+    pub(super) fn sample(&self, document: &Document) -> Option<Sample> {
+        let mut sample = Sample {
+            hit: self.matching.iter().all(|clause| clause.matches(document)),
+            per: None,
+            ..Sample::default()
+        };
+        if let Some(per) = &self.per {
+            sample.per = Some(document.get_u64(per)?);
+        }
+        if let Some(field) = &self.field {
+            let value = *values(document, field).first()?;
+            if self.aggregate == Aggregate::Cardinality {
+                sample.text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+            } else {
+                sample.value = value.as_f64()? * self.scale;
+            }
+        }
+        Some(sample)
+    }
+
+    pub(super) fn limit(&self) -> f64 {
+        self.above.or(self.below).unwrap_or_default()
+    }
+
+    pub(super) fn judge(&self, scene: &Scene<'_>) -> Judgement {
+        let samples = self.counted(scene);
+        if samples.len() < self.min_documents && self.aggregate != Aggregate::Count {
+            let reason = "too few documents in the window";
+            return Judgement::new(Outcome::NoData { reason }, None);
+        }
+        let value = self.aggregate.of(&samples);
+        let outcome = if self.breaches(value) {
+            let last = samples.last().map_or(scene.now, |sample| sample.happened);
+            let since = self.since(&samples).unwrap_or(last);
+            Outcome::Breach { since, last }
+        } else if self.recovered(value) {
+            Outcome::Clear { since: None }
+        } else {
+            Outcome::Hold
+        };
+        Judgement::new(outcome, Some(value))
+    }
+
+    /// The documents of the window that count, oldest (or lowest `per`) first.
+    fn counted<'a>(&self, scene: &'a Scene<'_>) -> Vec<&'a Sample> {
+        let all = scene.last(self.over).map(|(_, sample)| sample);
+        if self.per.is_none() {
+            return all.collect();
+        }
+        // Ascending time: a later document about the same slot takes the place of the earlier.
+        let newest: BTreeMap<_, _> = all.map(|sample| (sample.per, sample)).collect();
+        newest.into_values().collect()
+    }
+
+    fn breaches(&self, value: f64) -> bool {
+        self.above.is_some_and(|above| value > above)
+            || self.below.is_some_and(|below| value < below)
+    }
+
+    fn recovered(&self, value: f64) -> bool {
+        match self.recover {
+            None => !self.breaches(value),
+            Some(recover) if self.above.is_some() => value <= recover,
+            Some(recover) => value >= recover,
+        }
+    }
+
+    /// Since when the limit is passed: where documents carry the value, the newest unbroken run of documents beyond
+    /// it; where they are counted, the oldest one counted.
+    fn since(&self, samples: &[&Sample]) -> Option<DateTime<Utc>> {
+        let first = match self.aggregate {
+            Aggregate::Min | Aggregate::Max | Aggregate::Avg | Aggregate::Last => {
+                let beyond = |sample: &&&Sample| self.breaches(sample.value);
+                let newest_run = samples.iter().rev().skip_while(|sample| !beyond(sample));
+                newest_run.take_while(beyond).last()
+            }
+            Aggregate::Sum | Aggregate::Cardinality => samples.first(),
+            Aggregate::Count | Aggregate::Share | Aggregate::Run => {
+                samples.iter().find(|sample| sample.hit)
+            }
+        };
+        first.map(|sample| sample.happened)
+    }
+}
+
+impl Aggregate {
+    fn of(self, samples: &[&Sample]) -> f64 {
+        let values = samples.iter().map(|sample| sample.value);
+        let hits = samples.iter().filter(|sample| sample.hit).count() as f64;
+        let total = samples.len().max(1) as f64;
+        match self {
+            Self::Count => hits,
+            Self::Share => 100.0 * hits / total,
+            Self::Min => values.fold(f64::INFINITY, f64::min),
+            Self::Max => values.fold(f64::NEG_INFINITY, f64::max),
+            Self::Sum => values.sum(),
+            Self::Avg => values.sum::<f64>() / total,
+            Self::Last => samples.last().map_or(0.0, |sample| sample.value),
+            Self::Cardinality => {
+                let distinct: BTreeSet<&str> =
+                    samples.iter().map(|sample| sample.text.as_str()).collect();
+                distinct.len() as f64
+            }
+            Self::Run => {
+                let runs = samples.split(|sample| !sample.hit).map(<[_]>::len);
+                runs.max().unwrap_or_default() as f64
+            }
+        }
+    }
+}
