@@ -9,10 +9,15 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::sleep;
 use std::time::Duration;
 
+use ethmon::agent::ship;
+use ethmon::config::Elasticsearch;
+use ethmon::event::DataStream;
+use ethmon::tasks;
 use rand::Rng;
 
-use super::{Agent, event, ids};
+use super::{Agent, config, event, ids};
 use crate::bulk_server::{Act, BulkServer};
+use crate::support;
 
 const CHILD: &str = "ETHMON_TEST_CHILD";
 
@@ -24,9 +29,13 @@ async fn child() {
     let Ok(arguments) = std::env::var(CHILD) else {
         return;
     };
-    let [dir, url, count] = arguments.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let [dir, url, namespace, count] = arguments.split(' ').collect::<Vec<_>>().try_into().unwrap();
     let count: usize = count.parse().unwrap();
-    let agent = Agent::start(Path::new(dir), url);
+    let config = Elasticsearch {
+        namespace: namespace.into(),
+        ..config(url)
+    };
+    let agent = Agent::start_with(Path::new(dir), config, ship::LIMITS);
     let next = agent.outbox.recall("next").await;
     let mut next = next.map_or(0, |bytes| usize::from_le_bytes(bytes.try_into().unwrap()));
     while next < count {
@@ -43,19 +52,37 @@ async fn child() {
     agent.end().await;
 }
 
-fn start_child(dir: &Path, url: &str, count: usize) -> Child {
+fn start_child(dir: &Path, url: &str, namespace: &str, count: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "shipping::crash::child", "--ignored"])
-        .env(CHILD, format!("{} {url} {count}", dir.display()))
+        .env(
+            CHILD,
+            format!("{} {url} {namespace} {count}", dir.display()),
+        )
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
 }
 
+/// Kills it some times at random moments, and lets it end in the end.
+fn kill_and_finish(dir: &Path, url: &str, namespace: &str, count: usize) {
+    let mut luck = rand::rng();
+    for _ in 0..8 {
+        let mut child = start_child(dir, url, namespace, count);
+        sleep(Duration::from_millis(luck.random_range(50..400)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // A life ends within its flush limit; the second one ships what was still waiting for another attempt.
+    for _ in 0..2 {
+        let mut child = start_child(dir, url, namespace, count);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
 #[test]
 fn killed_at_any_moment_nothing_is_lost_and_nothing_twice() {
     const COUNT: usize = 20_000;
-    let mut luck = rand::rng();
     let server = BulkServer::start(|number, _| match number % 7 {
         3 => Act::Whole(503, "", ""),
         5 => Act::Items(|item| {
@@ -66,21 +93,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_twice() {
         _ => Act::Serve,
     });
     let dir = tempfile::tempdir().unwrap();
-    for _ in 0..8 {
-        let mut child = start_child(dir.path(), &server.url(), COUNT);
-        sleep(Duration::from_millis(luck.random_range(50..400)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let mut child = start_child(dir.path(), &server.url(), COUNT);
-    assert!(child.wait().unwrap().success());
-    // The last life had to end within its flush limit; another one ships what was still waiting for another attempt.
-    assert!(
-        start_child(dir.path(), &server.url(), COUNT)
-            .wait()
-            .unwrap()
-            .success()
-    );
+    kill_and_finish(dir.path(), &server.url(), "default", COUNT);
     assert_eq!(server.stored(), ids(0..COUNT));
 }
 
@@ -94,7 +107,7 @@ fn killed_between_answer_and_commit_the_repetition_is_recognised() {
         Some(killed) => Act::StoreThenWait(killed),
         None => Act::Serve,
     }));
-    let mut child = start_child(dir.path(), &server.url(), 100);
+    let mut child = start_child(dir.path(), &server.url(), "default", 100);
     server.wait_for(1);
     let before = server.stored().len();
     child.kill().unwrap();
@@ -102,7 +115,7 @@ fn killed_between_answer_and_commit_the_repetition_is_recognised() {
     stored.send(()).unwrap();
 
     assert!(
-        start_child(dir.path(), &server.url(), 100)
+        start_child(dir.path(), &server.url(), "default", 100)
             .wait()
             .unwrap()
             .success()
@@ -113,4 +126,19 @@ fn killed_between_answer_and_commit_the_repetition_is_recognised() {
         before,
         "all of the torn request were answered 409, and taken as stored"
     );
+}
+
+#[tokio::test]
+async fn killed_before_a_real_elasticsearch_nothing_is_lost_and_nothing_twice() {
+    const COUNT: usize = 20_000;
+    let Some(url) = support::elasticsearch("killed_before_a_real_elasticsearch") else {
+        return;
+    };
+    let client = support::ready(&url).await;
+    let namespace = support::config(&[&url]).namespace;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, target) = (dir.path().to_owned(), namespace.clone());
+    tasks::blocking(move || kill_and_finish(&path, url.as_str(), &target, COUNT)).await;
+    let stream = DataStream::Block.name(&namespace);
+    assert_eq!(support::count(&client, &stream).await, COUNT as u64);
 }

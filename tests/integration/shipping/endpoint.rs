@@ -11,7 +11,7 @@ use ethmon::agent::ship::LogBatch;
 use ethmon::agent::store::{Limits, Store};
 use ethmon::elastic;
 
-use super::{Agent, event, ids, wait};
+use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
 
 fn records_left(dir: &Path) -> (u64, u64) {
@@ -61,7 +61,7 @@ async fn every_kind_of_failure_at_once_loses_nothing_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let agent = Agent::start_with(
         dir.path(),
-        &server.url(),
+        config(&server.url()),
         elastic::Limits {
             bytes: 1 << 20,
             items: 100,
@@ -93,7 +93,7 @@ async fn items_refused_for_now_come_again_and_the_others_flow_on() {
     let dir = tempfile::tempdir().unwrap();
     let agent = Agent::start_with(
         dir.path(),
-        &server.url(),
+        config(&server.url()),
         elastic::Limits {
             bytes: 1 << 20,
             items: 200,
@@ -289,7 +289,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
         bytes: 1 << 20,
         items: 1,
     };
-    let agent = Agent::start_with(dir.path(), &server.url(), limits);
+    let agent = Agent::start_with(dir.path(), config(&server.url()), limits);
     for number in 1..9 {
         agent
             .outbox

@@ -2,6 +2,7 @@
 
 mod crash;
 mod endpoint;
+mod outage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,17 +33,17 @@ struct Agent {
 
 impl Agent {
     fn start(dir: &Path, url: &str) -> Self {
-        Self::start_with(dir, url, ship::LIMITS)
+        Self::start_with(dir, config(url), ship::LIMITS)
     }
 
-    fn start_with(dir: &Path, url: &str, limits: elastic::Limits) -> Self {
+    fn start_with(dir: &Path, config: Elasticsearch, limits: elastic::Limits) -> Self {
         let store = Store::open(dir, Limits::default()).unwrap();
         let (handle, requests) = StoreHandle::new(&store);
         let counters = Arc::new(Counters::default());
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
         let identity = Identity {
             agent_id: "agent".into(),
-            namespace: "default".into(),
+            namespace: config.namespace.clone(),
             ..Identity::default()
         };
         let seal = Seal::new(identity);
@@ -53,10 +54,6 @@ impl Agent {
             Arc::clone(&counters),
             ended.clone(),
         );
-        let config = Elasticsearch {
-            hosts: vec![url.parse().unwrap()],
-            ..Elasticsearch::default()
-        };
         let client = Client::new(&config).unwrap();
         let shipper = Shipper {
             store: handle,
@@ -90,6 +87,13 @@ impl Agent {
         drop((self.outbox, self.files));
         self.tasks.join().await.unwrap();
         self.counters
+    }
+}
+
+fn config(url: &str) -> Elasticsearch {
+    Elasticsearch {
+        hosts: vec![url.parse().unwrap()],
+        ..Elasticsearch::default()
     }
 }
 
