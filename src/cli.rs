@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Ethereum network monitor on Elasticsearch.
@@ -65,8 +66,8 @@ pub struct Setup {
     #[arg(long)]
     pub print: bool,
     /// Restrict to one part.
-    #[arg(long, value_name = "PART")]
-    pub only: Option<String>,
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<Part>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 /// False where a check found something wrong that it has already told.
 fn run(command: Command) -> anyhow::Result<bool> {
-    let out = &mut io::stdout().lock();
+    let out = &mut io::stdout();
     match command {
         Command::Agent { config } => {
             let config = config::load_agent(&config)?;
@@ -57,43 +57,48 @@ fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-fn run_setup(options: &Setup, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let only = options.only.as_deref();
+fn run_setup(options: &Setup, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
     if options.print {
-        return setup::print(only, out).map(|()| true);
+        return setup::print(options.only, out).map(|()| true);
     }
     let client = Client::new(&config::load_elasticsearch(&options.config)?)?;
+    let mode = if options.check {
+        setup::Mode::Check
+    } else {
+        setup::Mode::Apply
+    };
     block_on(setup::run(
         &client,
         &setup::Options {
-            check: options.check,
-            only: only.map(str::to_owned),
+            mode,
+            only: options.only,
         },
         out,
     ))
 }
 
-fn run_check(check: Check, out: &mut dyn Write) -> anyhow::Result<bool> {
+fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
     match check {
         Check::Config { files } => check_files(&files, out, |file| Ok(config::check(file)?)),
         Check::Output { config } => {
             let elasticsearch = config::load_elasticsearch(&config)?;
-            block_on(setup::check_output::check(&elasticsearch, out))
+            block_on(setup::check_output(&elasticsearch, out))
         }
         Check::Beacon { config } => {
             let config = config::load_agent(&config)?;
             let beacon = config
                 .beacon
                 .context("the configuration has no [beacon] section")?;
-            block_on(agent::beacon::check::check(beacon, out))
+            block_on(agent::beacon::check::check(&beacon, out))
         }
         Check::Rules { files } => check_files(&files, out, |file| {
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
         Check::Logs { client, files } => {
-            agent::logs::check::check(&client, &files, out, &mut io::stderr())
+            anyhow::bail!("{client} {files:?}")
         }
     }
 }
@@ -120,10 +125,15 @@ fn check_files(
 fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<bool> {
     match command {
         DeadLetter::List(at) => agent::dead_letter::list(&at.data_dir, out)?,
-        DeadLetter::Show { number, data_dir } => agent::dead_letter::show(&data_dir.data_dir, number, out)?,
+        DeadLetter::Show { number, data_dir } => {
+            agent::dead_letter::show(&data_dir.data_dir, number, out)?
+        }
         DeadLetter::Replay(at) => {
             let replayed = agent::dead_letter::replay(&at.data_dir)?;
-            writeln!(out, "{replayed} documents are back in the queue; the agent ships them when it runs")?;
+            writeln!(
+                out,
+                "{replayed} documents are back in the queue; the agent ships them when it runs"
+            )?;
         }
         DeadLetter::Purge(at) => {
             let purged = agent::dead_letter::purge(&at.data_dir)?;

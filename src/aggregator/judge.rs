@@ -88,7 +88,10 @@ impl Judge {
                 _ = tick.tick() => {}
                 () = stop.cancelled() => break,
             }
-            if let Err(error) = self.round(&mut reader, &mut network, &mut ledger, &mut decided).await {
+            if let Err(error) = self
+                .round(&mut reader, &mut network, &mut ledger, &mut decided)
+                .await
+            {
                 self.say_lost(&error);
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
@@ -98,8 +101,13 @@ impl Judge {
         }
         // What was decided in the last round but not stored would be decided again after a restart; storing it now
         // only spares the wait.
-        self.settle(&mut decided).await.context("cannot store the last decisions")?;
-        self.writer.flush().await.context("cannot store the last findings")?;
+        self.settle(&mut decided)
+            .await
+            .context("cannot store the last decisions")?;
+        self.writer
+            .flush()
+            .await
+            .context("cannot store the last findings")?;
         Ok(())
     }
 
@@ -120,15 +128,29 @@ impl Judge {
         };
         self.say_back();
         let now = slot::now();
-        info!(network = chain.network, slot = chain.slot_at(now), alerts = states.len(), "watching");
+        info!(
+            network = chain.network,
+            slot = chain.slot_at(now),
+            alerts = states.len(),
+            "watching"
+        );
 
         let (ledger, orphans) = Ledger::load(states, &self.engine);
         for orphan in orphans {
             warn!(rule = orphan.rule, key = %orphan.key, "an open alert belongs to no rule any more and is kept as it is");
         }
         if let Some(outgoing) = &self.outgoing {
-            for stored in self.store.open_notices().await.context("cannot load the open notices")? {
-                outgoing.outbox.send(stored).await.context("the sender has ended")?;
+            for stored in self
+                .store
+                .open_notices()
+                .await
+                .context("cannot load the open notices")?
+            {
+                outgoing
+                    .outbox
+                    .send(stored)
+                    .await
+                    .context("the sender has ended")?;
             }
         }
         let settings = network::Settings {
@@ -150,7 +172,11 @@ impl Judge {
         if let (Some(stated), Some(remembered)) = (&stated, &remembered)
             && stated != remembered
         {
-            info!(network = stated.network, before = remembered.network, "the nodes state another chain than before");
+            info!(
+                network = stated.network,
+                before = remembered.network,
+                "the nodes state another chain than before"
+            );
             self.store.save_chain(stated).await?;
         }
         Ok((states, stated.or(remembered)))
@@ -167,8 +193,13 @@ impl Judge {
             "sort": [{"@timestamp": {"order": "desc", "unmapped_type": "date"}}],
             "query": {"bool": {"filter": filter}},
         });
-        let answer = self.client.search(&DataStream::Node.name(&self.namespace), &body).await?;
-        let source = answer.pointer("/hits/hits/0/_source").and_then(Value::as_object);
+        let answer = self
+            .client
+            .search(&DataStream::Node.name(&self.namespace), &body)
+            .await?;
+        let source = answer
+            .pointer("/hits/hits/0/_source")
+            .and_then(Value::as_object);
         Ok(source.and_then(|source| observe::chain_spec(&Document::from(source.clone()))))
     }
 
@@ -207,7 +238,9 @@ impl Judge {
             );
             self.write(record(transition, network.spec()));
             if let Some(Outgoing { mail, style, .. }) = &self.outgoing {
-                decided.notices.extend(notices(transition, network.spec(), style, mail));
+                decided
+                    .notices
+                    .extend(notices(transition, network.spec(), style, mail));
             }
         }
         decided.changes.extend(ledger.take_changes());
@@ -229,7 +262,8 @@ impl Judge {
     /// Queues an event, and shows it to the rules at once: reading it back would cost a refresh.
     fn write(&mut self, event: Event) {
         let sealed = self.writer.push(event);
-        self.engine.observe(sealed.stream, &sealed.id, &sealed.document);
+        self.engine
+            .observe(sealed.stream, &sealed.id, &sealed.document);
     }
 
     /// Stores notices first and states second: a crash in between finds the notices there when it decides again.
@@ -238,7 +272,11 @@ impl Judge {
             if let Some(stored) = self.store.create_notice(notice).await?
                 && let Some(outgoing) = &self.outgoing
             {
-                outgoing.outbox.send(stored).await.context("the sender has ended")?;
+                outgoing
+                    .outbox
+                    .send(stored)
+                    .await
+                    .context("the sender has ended")?;
             }
             decided.notices.remove(0);
         }
@@ -259,7 +297,11 @@ impl Judge {
     fn say_back(&mut self) {
         if self.lost {
             self.lost = false;
-            info!(waiting = self.writer.waiting(), lost = self.writer.lost, "elasticsearch serves again");
+            info!(
+                waiting = self.writer.waiting(),
+                lost = self.writer.lost,
+                "elasticsearch serves again"
+            );
             self.engine.reading_since(slot::now());
         }
     }
@@ -269,16 +311,32 @@ impl Judge {
 fn interests(engine: &Engine, chain: &ChainSpec) -> Vec<Interest> {
     let slots = TimeDelta::milliseconds(chain.slot_duration_ms as i64) * LOOKBACK_SLOTS;
     let core = [DataStream::BeaconEvent, DataStream::Block, DataStream::Node];
-    let mut interests: Vec<Interest> =
-        core.into_iter().map(|stream| Interest { stream, filter: None, lookback: slots }).collect();
+    let mut interests: Vec<Interest> = core
+        .into_iter()
+        .map(|stream| Interest {
+            stream,
+            filter: None,
+            lookback: slots,
+        })
+        .collect();
     for stream in engine.streams() {
         let lookback = engine.lookback(stream, chain);
-        match interests.iter_mut().find(|interest| interest.stream == stream) {
+        match interests
+            .iter_mut()
+            .find(|interest| interest.stream == stream)
+        {
             Some(interest) => interest.lookback = interest.lookback.max(lookback),
             None => {
-                let everything = (DateTime::<Utc>::UNIX_EPOCH, slot::now() + TimeDelta::days(36_500));
+                let everything = (
+                    DateTime::<Utc>::UNIX_EPOCH,
+                    slot::now() + TimeDelta::days(36_500),
+                );
                 let filter = engine.query_dsl(stream, everything.0, everything.1);
-                interests.push(Interest { stream, filter: Some(filter), lookback });
+                interests.push(Interest {
+                    stream,
+                    filter: Some(filter),
+                    lookback,
+                });
             }
         }
     }

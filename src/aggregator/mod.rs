@@ -29,7 +29,12 @@ pub async fn run(config: config::AggregatorFile, stop: CancellationToken) -> any
     let client = Client::new(&config.elasticsearch)?;
     let namespace = config.elasticsearch.namespace.as_str();
     let rules = rules::load(&config.rules.dirs, &config.rules.overrides)?;
-    info!(rules = rules.len(), hosts = client.hosts().join(", "), namespace, "aggregator starts");
+    info!(
+        rules = rules.len(),
+        hosts = client.hosts().join(", "),
+        namespace,
+        "aggregator starts"
+    );
 
     let mut tasks = Tasks::new(stop.clone());
     let outgoing = match &config.mail {
@@ -37,7 +42,10 @@ pub async fn run(config: config::AggregatorFile, stop: CancellationToken) -> any
             let mailer = Mailer::smtp(mail).context("cannot use the [mail] section")?;
             let (outbox, inbox) = mpsc::channel(sender::QUEUE);
             let store = StateStore::new(client.clone(), namespace);
-            tasks.spawn("send mail", sender::run(mailer, mail.max_attempts, store, inbox, stop.clone()));
+            tasks.spawn(
+                "send mail",
+                sender::run(mailer, mail.max_attempts, store, inbox, stop.clone()),
+            );
             Some(Outgoing {
                 outbox,
                 mail: mail.clone(),
@@ -52,7 +60,13 @@ pub async fn run(config: config::AggregatorFile, stop: CancellationToken) -> any
             None
         }
     };
-    let judge = Judge::new(client, namespace.to_owned(), config.aggregator, rules, outgoing);
+    let judge = Judge::new(
+        client,
+        namespace.to_owned(),
+        config.aggregator,
+        rules,
+        outgoing,
+    );
     tasks.spawn("judge", judge.run(stop));
     tasks.join().await
 }

@@ -12,7 +12,10 @@ pub(super) fn chain_spec(document: &Document) -> Option<ChainSpec> {
     Some(ChainSpec {
         network: document.get_str("ethereum.network.name")?.to_owned(),
         genesis_validators_root: root(document, "ethereum.network.genesis_validators_root")?,
-        genesis_time: document.get_str("ethereum.network.genesis_time")?.parse().ok()?,
+        genesis_time: document
+            .get_str("ethereum.network.genesis_time")?
+            .parse()
+            .ok()?,
         slot_duration_ms: positive(document, "ethereum.spec.slot_duration_ms")?,
         slots_per_epoch: positive(document, "ethereum.spec.slots_per_epoch")?,
         attestation_due_ms: positive(document, "ethereum.spec.attestation_due_ms")?,
@@ -25,8 +28,9 @@ pub(super) fn chain_spec(document: &Document) -> Option<ChainSpec> {
 /// Whether a document belongs to the chain that is watched. Documents of hosts belong to none.
 pub(super) fn is_of_chain(document: &Document, spec: &ChainSpec) -> bool {
     let name = document.get_str("ethereum.network.name");
-    let genesis: Option<DateTime<Utc>> =
-        document.get_str("ethereum.network.genesis_time").and_then(|text| text.parse().ok());
+    let genesis: Option<DateTime<Utc>> = document
+        .get_str("ethereum.network.genesis_time")
+        .and_then(|text| text.parse().ok());
     name.is_none_or(|name| name == spec.network)
         && genesis.is_none_or(|genesis| genesis == spec.genesis_time)
 }
@@ -34,8 +38,12 @@ pub(super) fn is_of_chain(document: &Document, spec: &ChainSpec) -> bool {
 /// What a document says about the chain.
 pub(super) fn observations(read: &Read) -> Vec<Observation> {
     let document = &read.document;
-    let Some(node) = document.get_str("ethereum.node.name") else { return Vec::new() };
-    let Some(received) = document.timestamp() else { return Vec::new() };
+    let Some(node) = document.get_str("ethereum.node.name") else {
+        return Vec::new();
+    };
+    let Some(received) = document.timestamp() else {
+        return Vec::new();
+    };
     let offset_ms = document.get_f64("ethereum.clock_offset_ms").unwrap_or(0.0);
     let offset = TimeDelta::microseconds((offset_ms * 1000.0) as i64);
     let at = received.checked_sub_signed(offset).unwrap_or(received);
@@ -47,7 +55,13 @@ pub(super) fn observations(read: &Read) -> Vec<Observation> {
         _ => Vec::new(),
     };
     let client = client(document);
-    let observation = |fact| Observation { node: node.to_owned(), client: client.clone(), at, order, fact };
+    let observation = |fact| Observation {
+        node: node.to_owned(),
+        client: client.clone(),
+        at,
+        order,
+        fact,
+    };
     facts.into_iter().map(observation).collect()
 }
 
@@ -56,12 +70,18 @@ fn stream_event(document: &Document) -> Vec<Fact> {
     let block = block_ref(document, "ethereum.slot", "ethereum.block.root");
     match topic {
         "head" | "head_v2" => {
-            let Some(block) = block else { return Vec::new() };
+            let Some(block) = block else {
+                return Vec::new();
+            };
             vec![seen(document, block, Source::Head), Fact::Head(block)]
         }
         "chain_reorg" => {
-            let Some(slot) = document.get_u64("ethereum.slot") else { return Vec::new() };
-            let Some(depth) = document.get_u64("ethereum.reported_depth") else { return Vec::new() };
+            let Some(slot) = document.get_u64("ethereum.slot") else {
+                return Vec::new();
+            };
+            let Some(depth) = document.get_u64("ethereum.reported_depth") else {
+                return Vec::new();
+            };
             vec![Fact::Reorg(ReportedReorg {
                 slot,
                 depth,
@@ -72,7 +92,11 @@ fn stream_event(document: &Document) -> Vec<Fact> {
         "finalized_checkpoint" => {
             let epoch = document.get_u64("ethereum.finalized.epoch");
             let root = root(document, "ethereum.finalized.root");
-            epoch.zip(root).map(|(epoch, root)| Fact::Finalized { epoch, root }).into_iter().collect()
+            epoch
+                .zip(root)
+                .map(|(epoch, root)| Fact::Finalized { epoch, root })
+                .into_iter()
+                .collect()
         }
         _ => match (Source::from_name(topic), block) {
             (Some(source), Some(block)) => vec![seen(document, block, source)],
@@ -82,8 +106,14 @@ fn stream_event(document: &Document) -> Vec<Fact> {
 }
 
 fn seen(document: &Document, block: BlockRef, source: Source) -> Fact {
-    let arrival_ms = document.get("ethereum.arrival_ms").and_then(serde_json::Value::as_i64);
-    Fact::Seen { block, source, arrival_ms }
+    let arrival_ms = document
+        .get("ethereum.arrival_ms")
+        .and_then(serde_json::Value::as_i64);
+    Fact::Seen {
+        block,
+        source,
+        arrival_ms,
+    }
 }
 
 fn block(document: &Document) -> Vec<Fact> {
@@ -93,10 +123,18 @@ fn block(document: &Document) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(parent_root) = root(document, "ethereum.block.parent_root") {
         let proposer_index = document.get_u64("ethereum.block.proposer_index");
-        facts.push(Fact::Block { block, parent_root, proposer_index });
+        facts.push(Fact::Block {
+            block,
+            parent_root,
+            proposer_index,
+        });
     }
     if document.get_bool("ethereum.backfilled") == Some(true) {
-        facts.push(Fact::Seen { block, source: Source::Poll, arrival_ms: None });
+        facts.push(Fact::Seen {
+            block,
+            source: Source::Poll,
+            arrival_ms: None,
+        });
     }
     facts
 }
@@ -122,7 +160,10 @@ fn client(document: &Document) -> Option<String> {
 }
 
 fn block_ref(document: &Document, slot: &str, block: &str) -> Option<BlockRef> {
-    Some(BlockRef { slot: document.get_u64(slot)?, root: root(document, block)? })
+    Some(BlockRef {
+        slot: document.get_u64(slot)?,
+        root: root(document, block)?,
+    })
 }
 
 fn root(document: &Document, path: &str) -> Option<Root> {
@@ -140,8 +181,14 @@ mod tests {
     use serde_json::json;
 
     fn read(stream: DataStream, fields: serde_json::Value) -> Read {
-        let serde_json::Value::Object(map) = fields else { unreachable!() };
-        Read { stream, id: DocumentId::of(&["x"]), document: Document::from(map) }
+        let serde_json::Value::Object(map) = fields else {
+            unreachable!()
+        };
+        Read {
+            stream,
+            id: DocumentId::of(&["x"]),
+            document: Document::from(map),
+        }
     }
 
     #[test]
@@ -160,11 +207,21 @@ mod tests {
         ));
         let block = BlockRef { slot: 5, root };
         assert_eq!(observations.len(), 2);
-        assert_eq!(observations[0].fact, Fact::Seen { block, source: Source::Head, arrival_ms: Some(-3) });
+        assert_eq!(
+            observations[0].fact,
+            Fact::Seen {
+                block,
+                source: Source::Head,
+                arrival_ms: Some(-3)
+            }
+        );
         assert_eq!(observations[1].fact, Fact::Head(block));
         assert_eq!(observations[1].order, 7);
         assert_eq!(observations[1].client.as_deref(), Some("Lodestar/v1.5.1"));
-        assert_eq!(observations[1].at, "2026-11-21T10:00:00.400Z".parse::<DateTime<Utc>>().unwrap());
+        assert_eq!(
+            observations[1].at,
+            "2026-11-21T10:00:00.400Z".parse::<DateTime<Utc>>().unwrap()
+        );
     }
 
     #[test]
@@ -174,7 +231,10 @@ mod tests {
             json!({"ethereum": {"node": {"name": "a"}, "topic": "head", "slot": 5}}),
             json!({"@timestamp": "2026-11-21T10:00:00Z", "ethereum": {"node": {"name": "a"}, "topic": "head", "slot": -5}}),
         ] {
-            assert_eq!(observations(&read(DataStream::BeaconEvent, document)), Vec::new());
+            assert_eq!(
+                observations(&read(DataStream::BeaconEvent, document)),
+                Vec::new()
+            );
         }
     }
 

@@ -41,10 +41,14 @@ pub(super) async fn run(
             outbox.insert(stored.notice.id.clone(), stored);
         }
         let now = slot::now();
-        let next: Vec<String> =
-            due(outbox.values().map(|stored| &stored.notice), now).iter().map(|notice| notice.id.clone()).collect();
+        let next: Vec<String> = due(outbox.values().map(|stored| &stored.notice), now)
+            .iter()
+            .map(|notice| notice.id.clone())
+            .collect();
         for id in next {
-            let Some(stored) = outbox.remove(&id) else { continue };
+            let Some(stored) = outbox.remove(&id) else {
+                continue;
+            };
             if let Some(left) = send(&mailer, max_attempts, &store, stored).await {
                 outbox.insert(id, left);
             }
@@ -53,22 +57,35 @@ pub(super) async fn run(
 }
 
 /// One attempt. Returns the notice as long as it is ours to finish.
-async fn send(mailer: &Mailer, max_attempts: u32, store: &StateStore, mut stored: Stored) -> Option<Stored> {
+async fn send(
+    mailer: &Mailer,
+    max_attempts: u32,
+    store: &StateStore,
+    mut stored: Stored,
+) -> Option<Stored> {
     let before = stored.clone();
     stored.notice.begin(slot::now());
     let mut stored = match store.update_notice(&stored).await {
         Ok(Some(stored)) => stored,
         Ok(None) => {
-            info!(notice = stored.notice.id, "another aggregator sends this notice");
+            info!(
+                notice = stored.notice.id,
+                "another aggregator sends this notice"
+            );
             return None;
         }
         Err(error) => {
-            warn!(notice = stored.notice.id, "cannot mark a notice before sending it, it waits: {error}");
+            warn!(
+                notice = stored.notice.id,
+                "cannot mark a notice before sending it, it waits: {error}"
+            );
             return Some(before);
         }
     };
     let verdict = mailer.send(&stored.notice).await;
-    stored.notice.finish(verdict, slot::now(), max_attempts, rand::random());
+    stored
+        .notice
+        .finish(verdict, slot::now(), max_attempts, rand::random());
     tell(&stored);
     // The mail is out: the mark must follow, however long Elasticsearch takes.
     loop {
@@ -76,7 +93,10 @@ async fn send(mailer: &Mailer, max_attempts: u32, store: &StateStore, mut stored
             Ok(Some(marked)) => return (!marked.notice.is_final()).then_some(marked),
             Ok(None) => return None,
             Err(error) => {
-                warn!(notice = stored.notice.id, "cannot mark a notice after sending it, trying on: {error}");
+                warn!(
+                    notice = stored.notice.id,
+                    "cannot mark a notice after sending it, trying on: {error}"
+                );
                 tokio::time::sleep(TICK).await;
             }
         }
@@ -87,10 +107,25 @@ fn tell(stored: &Stored) {
     let notice = &stored.notice;
     let reply = notice.reply.as_deref().unwrap_or_default();
     match notice.delivery {
-        Delivery::Sent { .. } => info!(to = notice.recipient, subject = notice.mail.subject, reply, "mail sent"),
+        Delivery::Sent { .. } => info!(
+            to = notice.recipient,
+            subject = notice.mail.subject,
+            reply,
+            "mail sent"
+        ),
         Delivery::Dead { .. } => {
-            error!(to = notice.recipient, subject = notice.mail.subject, reply, "mail given up");
+            error!(
+                to = notice.recipient,
+                subject = notice.mail.subject,
+                reply,
+                "mail given up"
+            );
         }
-        _ => warn!(to = notice.recipient, subject = notice.mail.subject, reply, "mail not sent yet"),
+        _ => warn!(
+            to = notice.recipient,
+            subject = notice.mail.subject,
+            reply,
+            "mail not sent yet"
+        ),
     }
 }

@@ -10,7 +10,11 @@ use crate::elastic::{CasOutcome, Client, SendError, Versioned};
 use crate::event::{DocumentId, timestamp};
 use crate::slot::{self, ChainSpec};
 
-const CHAIN_ID: &str = "chain";
+const STATES: &str = "ethmon-states";
+const NOTICES: &str = "ethmon-notices";
+
+/// The document that remembers the chain, beside those of the alerts.
+const CHAIN: &str = "chain";
 
 /// States of notices that somebody still has to send.
 const OPEN: [&str; 3] = ["queued", "sending", "failed"];
@@ -20,8 +24,8 @@ const PAGE: usize = 1_000;
 
 pub(super) struct StateStore {
     client: Client,
-    states: String,
-    notices: String,
+    /// Several fleets may share a cluster: part of every id, and a field of every document.
+    namespace: String,
     versions: HashMap<DocumentId, (u64, u64)>,
 }
 
@@ -33,12 +37,10 @@ pub(super) struct Stored {
 }
 
 impl StateStore {
-    /// The indices carry the namespace, so that two fleets share a cluster.
     pub(super) fn new(client: Client, namespace: &str) -> Self {
         Self {
             client,
-            states: format!("ethmon-states-{namespace}"),
-            notices: format!("ethmon-notices-{namespace}"),
+            namespace: namespace.to_owned(),
             versions: HashMap::new(),
         }
     }
@@ -46,9 +48,9 @@ impl StateStore {
     /// Every alert that is not inactive, and the chain that was watched.
     pub(super) async fn load(&mut self) -> anyhow::Result<(Vec<State>, Option<ChainSpec>)> {
         let (mut states, mut chain) = (Vec::new(), None);
-        for (id, document) in self.all(&self.states.clone(), json!({"match_all": {}})).await? {
+        for (id, document) in self.all(STATES, json!({"match_all": {}})).await? {
             let source = document.source;
-            if id == CHAIN_ID {
+            if source["state"] == CHAIN {
                 chain = serde_json::from_value(source["chain"].clone()).ok();
             } else {
                 let state = serde_json::from_value(source["alert"].clone())
@@ -56,15 +58,16 @@ impl StateStore {
                 states.push(state);
             }
             let id = DocumentId::existing(id);
-            self.versions.insert(id, (document.seq_no, document.primary_term));
+            self.versions
+                .insert(id, (document.seq_no, document.primary_term));
         }
         Ok((states, chain))
     }
 
     /// Remembers the chain, so that silence can be judged after a restart before any node has spoken.
     pub(super) async fn save_chain(&mut self, chain: &ChainSpec) -> anyhow::Result<()> {
-        let document = json!({"state": "chain", "chain": chain});
-        self.save(&DocumentId::existing(CHAIN_ID), &document).await
+        self.save(CHAIN, json!({"state": CHAIN, "chain": chain}))
+            .await
     }
 
     /// Stores or deletes changed states.
@@ -76,9 +79,9 @@ impl StateStore {
                         "rule": state.rule, "key": state.key.to_string(), "state": state.phase,
                         "updated_at": timestamp(slot::now()), "alert": state,
                     });
-                    self.save(&change.id, &document).await?;
+                    self.save(change.id.as_str(), document).await?;
                 }
-                None => self.remove(&change.id).await?,
+                None => self.remove(change.id.as_str()).await?,
             }
         }
         Ok(())
@@ -86,66 +89,112 @@ impl StateStore {
 
     /// Stores a new notice. `None`: it is there already, from before a restart or by another aggregator.
     pub(super) async fn create_notice(&self, notice: &Notice) -> Result<Option<Stored>, SendError> {
-        let document = notice_document(notice);
-        let outcome =
-            self.client.compare_and_set(&self.notices, &notice.id, &document, None).await?;
-        Ok(stored(notice, outcome))
+        self.write_notice(notice, None).await
     }
 
     /// Writes a notice's new state if nobody else did. `None`: somebody did.
-    pub(super) async fn update_notice(&self, stored_notice: &Stored) -> Result<Option<Stored>, SendError> {
-        let Stored { notice, version } = stored_notice;
-        let document = notice_document(notice);
+    pub(super) async fn update_notice(
+        &self,
+        stored_notice: &Stored,
+    ) -> Result<Option<Stored>, SendError> {
+        self.write_notice(&stored_notice.notice, Some(stored_notice.version))
+            .await
+    }
+
+    async fn write_notice(
+        &self,
+        notice: &Notice,
+        expected: Option<(u64, u64)>,
+    ) -> Result<Option<Stored>, SendError> {
+        let document = json!({
+            "namespace": self.namespace, "rule": notice.rule, "key": notice.key.to_string(), "channel": "email",
+            "created_at": timestamp(notice.written_at), "state": state_name(&notice.delivery), "notice": notice,
+        });
+        let id = self.id(&notice.id);
         let outcome = self
             .client
-            .compare_and_set(&self.notices, &notice.id, &document, Some(*version))
+            .compare_and_set(NOTICES, id.as_str(), &document, expected)
             .await?;
-        Ok(stored(notice, outcome))
+        Ok(match outcome {
+            CasOutcome::Written {
+                seq_no,
+                primary_term,
+            } => Some(Stored {
+                notice: notice.clone(),
+                version: (seq_no, primary_term),
+            }),
+            CasOutcome::Conflict => None,
+        })
     }
 
     /// The notices that are not at their end.
     pub(super) async fn open_notices(&self) -> anyhow::Result<Vec<Stored>> {
         let mut notices = Vec::new();
-        for (id, document) in self.all(&self.notices, json!({"terms": {"state": OPEN}})).await? {
+        for (id, document) in self.all(NOTICES, json!({"terms": {"state": OPEN}})).await? {
             let notice = serde_json::from_value(document.source["notice"].clone())
                 .with_context(|| format!("cannot read the notice {id}"))?;
-            notices.push(Stored { notice, version: (document.seq_no, document.primary_term) });
+            notices.push(Stored {
+                notice,
+                version: (document.seq_no, document.primary_term),
+            });
         }
         Ok(notices)
     }
 
-    async fn save(&mut self, id: &DocumentId, document: &Value) -> anyhow::Result<()> {
-        let expected = self.versions.get(id).copied();
-        let mut outcome =
-            self.client.compare_and_set(&self.states, id.as_str(), document, expected).await?;
+    async fn save(&mut self, name: &str, mut document: Value) -> anyhow::Result<()> {
+        document["namespace"] = self.namespace.as_str().into();
+        let id = self.id(name);
+        let expected = self.versions.get(&id).copied();
+        let mut outcome = self
+            .client
+            .compare_and_set(STATES, id.as_str(), &document, expected)
+            .await?;
         if outcome == CasOutcome::Conflict {
             // Our own write whose answer was lost, or another aggregator's: what is decided is the same, so the
             // newer decision stands.
-            let current = self.client.document(&self.states, id.as_str()).await?;
+            let current = self.client.document(STATES, id.as_str()).await?;
             let expected = current.map(|current| (current.seq_no, current.primary_term));
-            outcome = self.client.compare_and_set(&self.states, id.as_str(), document, expected).await?;
+            outcome = self
+                .client
+                .compare_and_set(STATES, id.as_str(), &document, expected)
+                .await?;
         }
         match outcome {
-            CasOutcome::Written { seq_no, primary_term } => {
-                self.versions.insert(id.clone(), (seq_no, primary_term));
+            CasOutcome::Written {
+                seq_no,
+                primary_term,
+            } => {
+                self.versions.insert(id, (seq_no, primary_term));
                 Ok(())
             }
             CasOutcome::Conflict => bail!("another aggregator writes the same alert states"),
         }
     }
 
-    async fn remove(&mut self, id: &DocumentId) -> anyhow::Result<()> {
-        let reply = self.client.delete(&format!("{}/_doc/{id}", self.states), &[]).await?;
+    async fn remove(&mut self, name: &str) -> anyhow::Result<()> {
+        let id = self.id(name);
+        let reply = self
+            .client
+            .delete(&format!("{STATES}/_doc/{id}"), &[])
+            .await?;
         if !reply.is_success() && reply.status != 404 {
             bail!("cannot delete an alert state: {}", reply.reason());
         }
-        self.versions.remove(id);
+        self.versions.remove(&id);
         Ok(())
     }
 
-    /// Every document of an index that matches, as of now and not as of the last refresh.
+    fn id(&self, name: &str) -> DocumentId {
+        DocumentId::of(&[&self.namespace, name])
+    }
+
+    /// Every document of ours in an index that matches, as of now and not as of the last refresh.
     async fn all(&self, index: &str, query: Value) -> anyhow::Result<Vec<(String, Versioned)>> {
-        let refreshed = self.client.post(&format!("{index}/_refresh"), &[], None).await?;
+        let query = json!({"bool": {"filter": [{"term": {"namespace": self.namespace}}, query]}});
+        let refreshed = self
+            .client
+            .post(&format!("{index}/_refresh"), &[], None)
+            .await?;
         if refreshed.status == 404 {
             return Ok(Vec::new());
         }
@@ -160,14 +209,25 @@ impl StateStore {
                 body["search_after"] = json!([after]);
             }
             let answer = self.client.search(index, &body).await?;
-            let hits = answer["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
+            let hits = answer["hits"]["hits"]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             for hit in hits {
                 let version = hit["_seq_no"].as_u64().zip(hit["_primary_term"].as_u64());
-                let (Some((seq_no, primary_term)), Some(id)) = (version, hit["_id"].as_str()) else {
+                let (Some((seq_no, primary_term)), Some(id)) = (version, hit["_id"].as_str())
+                else {
                     bail!("a hit of {index} has no version");
                 };
                 let source = hit["_source"].clone();
-                documents.push((id.to_owned(), Versioned { source, seq_no, primary_term }));
+                documents.push((
+                    id.to_owned(),
+                    Versioned {
+                        source,
+                        seq_no,
+                        primary_term,
+                    },
+                ));
                 after = Some(hit["sort"][0].clone());
             }
             if hits.len() < PAGE {
@@ -177,13 +237,6 @@ impl StateStore {
     }
 }
 
-fn notice_document(notice: &Notice) -> Value {
-    json!({
-        "rule": notice.rule, "key": notice.key.to_string(), "channel": "email",
-        "created_at": timestamp(notice.written_at), "state": state_name(&notice.delivery), "notice": notice,
-    })
-}
-
 fn state_name(delivery: &Delivery) -> &'static str {
     match delivery {
         Delivery::Queued => "queued",
@@ -191,14 +244,5 @@ fn state_name(delivery: &Delivery) -> &'static str {
         Delivery::Failed { .. } => "failed",
         Delivery::Sent { .. } => "sent",
         Delivery::Dead { .. } => "dead",
-    }
-}
-
-fn stored(notice: &Notice, outcome: CasOutcome) -> Option<Stored> {
-    match outcome {
-        CasOutcome::Written { seq_no, primary_term } => {
-            Some(Stored { notice: notice.clone(), version: (seq_no, primary_term) })
-        }
-        CasOutcome::Conflict => None,
     }
 }

@@ -32,7 +32,13 @@ impl Writer {
         identity.set("agent.name", name);
         identity.set("agent.type", "ethmon-aggregator");
         identity.set("agent.version", env!("CARGO_PKG_VERSION"));
-        Self { client, namespace: namespace.to_owned(), identity, queue: VecDeque::new(), lost: 0 }
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            identity,
+            queue: VecDeque::new(),
+            lost: 0,
+        }
     }
 
     /// Completes the event with the envelope and queues it. When the queue is full the oldest gives way, counted:

@@ -27,7 +27,13 @@ pub struct Aggregator {
 
 impl Default for Aggregator {
     fn default() -> Self {
-        Self { period: Duration::from_secs(1), network: None, kibana_url: None, reorg_quorum: 2, split_min_slots: 2 }
+        Self {
+            period: Duration::from_secs(1),
+            network: None,
+            kibana_url: None,
+            reorg_quorum: 2,
+            split_min_slots: 2,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! An absent section switches its part off. Unknown keys are errors. `${VAR}` in a string is replaced from the
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
-mod beacon;
 mod aggregator;
+mod beacon;
 pub mod duration;
 mod elasticsearch;
 mod execution;
@@ -20,8 +20,8 @@ use serde::Deserialize;
 use crate::alert::email;
 use crate::rules;
 
-pub use self::beacon::{Beacon, Endpoint};
 pub use self::aggregator::{Aggregator, Rules};
+pub use self::beacon::{Beacon, Endpoint};
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
@@ -120,10 +120,12 @@ enum Kind {
 fn kind(path: &Path) -> Result<Kind, Problem> {
     let sections: toml::Table = file::load(path)?;
     let aggregators = ["aggregator", "rules", "mail"];
-    Ok(match aggregators.iter().any(|name| sections.contains_key(*name)) {
-        true => Kind::Aggregator,
-        false => Kind::Agent,
-    })
+    Ok(
+        match aggregators.iter().any(|name| sections.contains_key(*name)) {
+            true => Kind::Aggregator,
+            false => Kind::Agent,
+        },
+    )
 }
 
 /// The filter for log lines, `ETHMON_LOG` or `RUST_LOG` (`info`, `ethmon=debug,warn`, …).
