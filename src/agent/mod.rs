@@ -2,5 +2,5 @@
 
 pub mod execution;
 pub mod host;
-//pub mod logs;
+pub mod logs;
 pub mod outbox;

@@ -7,7 +7,7 @@ pub mod duration;
 mod execution;
 mod file;
 mod host;
-//mod logs;
+mod logs;
 mod node;
 mod secret;
 
@@ -18,7 +18,7 @@ use serde::Deserialize;
 pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
 pub use self::host::Host;
-//pub use self::logs::Logs;
+pub use self::logs::Logs;
 pub use self::node::Node;
 pub use self::secret::Secret;
 
