@@ -34,13 +34,17 @@ pub(super) enum Turn {
 }
 
 impl Reader {
-    /// `None` where another file has this path by now.
+    /// Opens the file by its path unless it is open already. `None` where another file has this path by now.
     pub(super) fn open(
         entry: &RegistryEntry,
+        file: Option<File>,
         client: Client,
         max_line_bytes: usize,
     ) -> io::Result<Option<Self>> {
-        let file = File::open(&entry.path)?;
+        let file = match file {
+            Some(file) => file,
+            None => File::open(&entry.path)?,
+        };
         let metadata = file.metadata()?;
         let head = head_of(&file)?;
         let is_it = (metadata.dev(), metadata.ino()) == (entry.device, entry.inode);

@@ -76,11 +76,15 @@ fn is_same_file(known: &RegistryEntry, seen: &Seen) -> bool {
 }
 
 /// The file system has another number after a restart, the file was moved to another disk, or this is the copy of
-/// copytruncate. A short beginning proves little: then the names must be related too.
+/// copytruncate. A short beginning proves little: a new file of the old name may begin alike.
 fn holds_contents(known: &RegistryEntry, seen: &Seen) -> bool {
     let is_likely = match known.fingerprint.is_full() {
         true => known.inode == seen.inode || is_rotation(&seen.path, &known.path),
-        false => known.fingerprint.bytes > 0 && is_rotation(&seen.path, &known.path),
+        false => {
+            known.fingerprint.bytes > 0
+                && seen.path != known.path
+                && is_rotation(&seen.path, &known.path)
+        }
     };
     is_likely && seen.size >= known.offset && known.fingerprint.begins(&seen.head)
 }
@@ -206,6 +210,15 @@ mod tests {
         ];
         let new = Identity::New { generation: 0 };
         assert_eq!(identify(&before, &files), [Identity::Known(0), new, new]);
+    }
+
+    #[test]
+    fn a_new_file_of_the_old_name_may_begin_alike() {
+        let identities = identify(
+            &[known("geth.log", 5, "one\n")],
+            &[seen("geth.log", 6, "one\n")],
+        );
+        assert_eq!(identities, [Identity::New { generation: 0 }]);
     }
 
     #[test]

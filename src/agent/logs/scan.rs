@@ -1,7 +1,7 @@
 //! Finds the files that the configuration names, and how they begin.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) section: usize,
     pub(super) seen: Seen,
     pub(super) written_at: DateTime<Utc>,
+    /// Open where it changed since the last scan: opened a second time by its path, it might be another by then.
+    pub(super) file: Option<File>,
 }
 
 impl Scanner {
@@ -79,14 +81,10 @@ impl Scanner {
         let mut heads = HashMap::new();
         for section in 0..self.sections.len() {
             for path in self.sections[section].files() {
-                match self.look_at(&path, &mut heads) {
-                    Ok(Some((seen, written_at))) => {
+                match self.look_at(section, &path, &mut heads) {
+                    Ok(Some(file)) => {
                         self.unreadable.remove(&path);
-                        found.push(Found {
-                            section,
-                            seen,
-                            written_at,
-                        });
+                        found.push(file);
                     }
                     Ok(None) => {}
                     // Removed since it was listed.
@@ -110,26 +108,31 @@ impl Scanner {
 
     fn look_at(
         &mut self,
+        section: usize,
         path: &str,
         heads: &mut HashMap<(u64, u64), Head>,
-    ) -> io::Result<Option<(Seen, DateTime<Utc>)>> {
-        let metadata = fs::metadata(path)?;
-        let identity = (metadata.dev(), metadata.ino());
-        if !metadata.is_file() || heads.contains_key(&identity) {
+    ) -> io::Result<Option<Found>> {
+        let mut metadata = fs::metadata(path)?;
+        let mut file = None;
+        if !metadata.is_file() {
             return Ok(None);
         }
-        let (size, written_at) = (metadata.len(), DateTime::from(metadata.modified()?));
-        let unchanged = self
-            .heads
-            .remove(&identity)
-            .filter(|head| head.size == size && head.written_at == written_at);
-        let head = match unchanged {
-            Some(head) => head,
-            None => Head {
-                size,
-                written_at,
-                bytes: head_of(&File::open(path)?)?,
-            },
+        let known = self.heads.get(&(metadata.dev(), metadata.ino()));
+        let is_unchanged = known.is_some_and(|head| head.is_of(&metadata));
+        if !is_unchanged {
+            let opened = File::open(path)?;
+            metadata = opened.metadata()?;
+            file = Some(opened);
+        }
+        let identity = (metadata.dev(), metadata.ino());
+        if heads.contains_key(&identity) {
+            return Ok(None);
+        }
+        let known = self.heads.remove(&identity).filter(|_| is_unchanged);
+        let head = match (known, &file) {
+            (Some(head), _) => head,
+            (None, Some(file)) => Head::read(file, &metadata)?,
+            (None, None) => return Ok(None),
         };
         let born = metadata
             .created()
@@ -140,11 +143,32 @@ impl Scanner {
             device: identity.0,
             inode: identity.1,
             born_ns: born.map_or(0, |born| u64::try_from(born.as_nanos()).unwrap_or(0)),
-            size,
+            size: head.size,
             head: head.bytes.clone(),
         };
+        let written_at = head.written_at;
         heads.insert(identity, head);
-        Ok(Some((seen, written_at)))
+        Ok(Some(Found {
+            section,
+            seen,
+            written_at,
+            file,
+        }))
+    }
+}
+
+impl Head {
+    fn read(file: &File, metadata: &Metadata) -> io::Result<Self> {
+        Ok(Self {
+            size: metadata.len(),
+            written_at: DateTime::from(metadata.modified()?),
+            bytes: head_of(file)?,
+        })
+    }
+
+    fn is_of(&self, metadata: &Metadata) -> bool {
+        let written_at = metadata.modified().ok().map(DateTime::from);
+        self.size == metadata.len() && written_at == Some(self.written_at)
     }
 }
 

@@ -272,6 +272,7 @@ impl Tailer {
             section,
             seen,
             written_at,
+            file,
         } = found;
         let entry = &mut followed.entry;
         if (entry.device, entry.inode) != (seen.device, seen.inode) {
@@ -292,7 +293,7 @@ impl Tailer {
         followed.missing_since = None;
         let config = &self.sections[section];
         if followed.reader.is_none() && seen.size > followed.entry.offset {
-            match Reader::open(&followed.entry, config.client, config.max_line_bytes) {
+            match Reader::open(&followed.entry, file, config.client, config.max_line_bytes) {
                 Ok(reader) => followed.reader = reader,
                 // Tried again at the next scan, which says why a file can't be read.
                 Err(error) => debug!(path = followed.entry.path, %error, "cannot open log file"),
@@ -367,6 +368,9 @@ impl Tailer {
         match reader.turn(&mut self.buffer, now) {
             Ok(Turn::Read(records)) => {
                 followed.entry.size_seen = followed.entry.size_seen.max(reader.position());
+                if !followed.entry.fingerprint.is_full() {
+                    followed.entry.fingerprint = reader.fingerprint();
+                }
                 self.batch(index, records, false);
                 return true;
             }
