@@ -19,9 +19,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::alert;
 use crate::network::{Fact, Finding, Network, Settings};
+use crate::rules;
 use files::Troubles;
 use recording::Recording;
 use report::Report;
@@ -68,7 +70,51 @@ fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
     ] {
         troubles.add(dir, reason, count);
     }
-    Ok(Report::new(&recording, &findings))
+    let alerts = alerts(&recording, &findings);
+    let findings: Vec<Finding> = findings.into_iter().map(|told| told.finding).collect();
+    Ok(Report::new(&recording, &findings, alerts))
+}
+
+/// A finding and when the core told it.
+struct Told {
+    at: DateTime<Utc>,
+    finding: Finding,
+}
+
+/// What the shipped rules make of the findings, on the recording's clock. Recordings hold no host metrics and no agent's
+/// documents, so the rules over those see nothing.
+fn alerts(recording: &Recording, findings: &[Told]) -> Vec<alert::Alert> {
+    let spec = &recording.spec;
+    let (Some(first), Some(last)) = (findings.first(), findings.last()) else {
+        return Vec::new();
+    };
+    let rules = rules::shipped();
+    let patience = rules
+        .iter()
+        .map(|rule| rule.lookback(spec))
+        .max()
+        .unwrap_or_default();
+    let arrival = |told: &Told| alert::Arrival {
+        at: told.at,
+        event: told.finding.to_event(spec),
+    };
+    // What the core can only say of the time after the recording is nobody's fault.
+    let is_recorded = |arrival: &alert::Arrival| {
+        arrival
+            .event
+            .document
+            .timestamp()
+            .is_some_and(|at| at <= recording.ended_at)
+    };
+    let arrivals: Vec<alert::Arrival> = findings.iter().map(arrival).filter(is_recorded).collect();
+    let run = alert::Simulation {
+        chain: spec.clone(),
+        from: first.at,
+        to: last.at + patience,
+        tick: TimeDelta::seconds(1),
+        restart_at: None,
+    };
+    alert::alerts(&alert::simulate(&rules, &arrivals, &run))
 }
 
 /// Nothing of a recording is forgotten.
@@ -82,9 +128,17 @@ fn settings() -> Settings {
 }
 
 /// Tells the core everything in the order in which it was received, and lets it judge once a slot, as live.
-fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
+fn judge(recording: &Recording, network: &mut Network) -> Vec<Told> {
     let slot = TimeDelta::milliseconds(recording.spec.slot_duration_ms as i64);
     let mut findings = Vec::new();
+    let mut advance = |network: &mut Network, at| {
+        findings.extend(
+            network
+                .advance(at)
+                .into_iter()
+                .map(|finding| Told { at, finding }),
+        );
+    };
     // A parent link holds whenever it was read, and an answer at the end may be the only one that has it.
     for observation in &recording.observations {
         if let Fact::Block {
@@ -100,7 +154,7 @@ fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
     for observation in &recording.observations {
         let at = observation.at;
         if next.is_none_or(|next| at >= next) {
-            findings.extend(network.advance(at));
+            advance(network, at);
             next = Some(at + slot);
         }
         network.observe(observation.clone());
@@ -112,6 +166,6 @@ fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
         .max(settings.split_slots)
         .max(settings.settle_slots)
         + 1;
-    findings.extend(network.advance(recording.ended_at + slot * patience as i32));
+    advance(network, recording.ended_at + slot * patience as i32);
     findings
 }
