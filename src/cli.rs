@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Ethereum network monitor on Elasticsearch.
@@ -65,8 +66,8 @@ pub struct Setup {
     #[arg(long)]
     pub print: bool,
     /// Restrict to one part.
-    #[arg(long, value_name = "PART")]
-    pub only: Option<String>,
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<Part>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,8 +109,16 @@ pub enum Rules {
 pub enum DeadLetter {
     /// One line per refused document.
     List(DataDir),
+    /// One refused document, whole.
+    Show {
+        number: u64,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// Put refused documents back into the queue.
     Replay(DataDir),
+    /// Delete them.
+    Purge(DataDir),
 }
 
 #[derive(Debug, Args)]

@@ -13,7 +13,7 @@ use crate::slot;
 const CHUNK: usize = 500;
 
 /// One line per letter: number, time, index, id, status, kind, reason. Works beside a running agent.
-pub fn list(data_dir: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn list(data_dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     read_dead_letters(data_dir, |key, letter| {
         let DeadLetter {
             at,
@@ -36,7 +36,7 @@ pub fn list(data_dir: &Path, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// One letter as JSON, the document included. Works beside a running agent.
-pub fn show(data_dir: &Path, number: u64, out: &mut impl Write) -> anyhow::Result<()> {
+pub fn show(data_dir: &Path, number: u64, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut found = None;
     read_dead_letters(data_dir, |key, letter| {
         if key == number {

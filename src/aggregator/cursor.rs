@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::event::{DataStream, DocumentId, timestamp};
 
 /// How long an operation may take to become visible behind a higher numbered one.
-pub const SETTLE: TimeDelta = TimeDelta::seconds(3);
+pub(super) const SETTLE: TimeDelta = TimeDelta::seconds(3);
 
 /// Ids remembered per generation; two generations are kept. Far above what arrives within [`SETTLE`].
 const GENERATION: usize = 200_000;
 
 /// Documents of a stream that somebody wants to see.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Interest {
+pub(super) struct Interest {
     pub stream: DataStream,
     /// A Query DSL clause; `None` for every document.
     pub filter: Option<Value>,
@@ -29,7 +29,7 @@ pub struct Interest {
 
 /// Positions by backing index.
 #[derive(Debug, Default)]
-pub struct Cursor {
+pub(super) struct Cursor {
     positions: BTreeMap<String, Position>,
 }
 
@@ -45,7 +45,7 @@ struct Position {
 
 impl Cursor {
     /// Notes a document that was read at `now`.
-    pub fn advance(&mut self, index: &str, seq_no: i64, now: DateTime<Utc>) {
+    pub(super) fn advance(&mut self, index: &str, seq_no: i64, now: DateTime<Utc>) {
         let start = Position {
             settled: -1,
             read: -1,
@@ -67,7 +67,7 @@ impl Cursor {
     }
 
     /// Moves the settled mark to what was read more than [`SETTLE`] before `now`.
-    pub fn settle(&mut self, now: DateTime<Utc>) {
+    pub(super) fn settle(&mut self, now: DateTime<Utc>) {
         for position in self.positions.values_mut() {
             while position
                 .recent
@@ -83,7 +83,7 @@ impl Cursor {
 
     /// The search for what is new. `overlap` starts at the settled marks, otherwise at the highest numbers seen.
     /// An index never seen before (a rollover, a new stream) is read from `started` − lookback.
-    pub fn query(
+    pub(super) fn query(
         &self,
         interests: &[Interest],
         started: DateTime<Utc>,
@@ -135,14 +135,14 @@ fn filter(clauses: impl IntoIterator<Item = Value>) -> Value {
 
 /// The ids seen of late, in two generations so that memory is bounded and nothing recent is forgotten.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(super) struct Seen {
     young: HashSet<(DataStream, DocumentId)>,
     old: HashSet<(DataStream, DocumentId)>,
 }
 
 impl Seen {
     /// True the first time.
-    pub fn insert(&mut self, stream: DataStream, id: &DocumentId) -> bool {
+    pub(super) fn insert(&mut self, stream: DataStream, id: &DocumentId) -> bool {
         let key = (stream, id.clone());
         if self.old.contains(&key) || !self.young.insert(key) {
             return false;

@@ -15,13 +15,13 @@ const MAX_PAGES: usize = 25;
 
 /// A document as it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Read {
+pub(super) struct Read {
     pub stream: DataStream,
     pub id: DocumentId,
     pub document: Document,
 }
 
-pub struct Reader {
+pub(super) struct Reader {
     client: Client,
     target: String,
     interests: Vec<Interest>,
@@ -34,7 +34,7 @@ pub struct Reader {
 
 /// What a poll brought.
 #[derive(Debug, Default)]
-pub struct Poll {
+pub(super) struct Poll {
     pub documents: Vec<Read>,
     /// There is more to read at once.
     pub more: bool,
@@ -42,7 +42,7 @@ pub struct Poll {
 
 impl Reader {
     /// `started` fixes the first window; later reads go by sequence number.
-    pub fn new(
+    pub(super) fn new(
         client: Client,
         namespace: &str,
         interests: Vec<Interest>,
@@ -66,7 +66,7 @@ impl Reader {
     }
 
     /// Everything new since the last poll, each document once.
-    pub async fn poll(&mut self, now: DateTime<Utc>) -> Result<Poll, SendError> {
+    pub(super) async fn poll(&mut self, now: DateTime<Utc>) -> Result<Poll, SendError> {
         self.cursor.settle(now);
         let mut poll = Poll::default();
         for page in 0..MAX_PAGES {

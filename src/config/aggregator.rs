@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::duration;
+use crate::rules::Overrides;
 
 /// `[aggregator]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,6 +15,8 @@ pub struct Aggregator {
     /// How often the data streams are read and the rules evaluated.
     #[serde(with = "duration")]
     pub period: Duration,
+    /// `CONFIG_NAME` of the chain to watch where the namespace holds several; absent: that of the newest report.
+    pub network: Option<String>,
     /// Where Kibana is, for the links in mails; absent: no links.
     pub kibana_url: Option<String>,
     /// Nodes that must report a reorg before it counts as confirmed.
@@ -24,7 +27,13 @@ pub struct Aggregator {
 
 impl Default for Aggregator {
     fn default() -> Self {
-        Self { period: Duration::from_secs(1), kibana_url: None, reorg_quorum: 2, split_min_slots: 2 }
+        Self {
+            period: Duration::from_secs(1),
+            network: None,
+            kibana_url: None,
+            reorg_quorum: 2,
+            split_min_slots: 2,
+        }
     }
 }
 
@@ -34,9 +43,7 @@ impl Default for Aggregator {
 pub struct Rules {
     /// Folders with further rule files; a rule of the same name replaces the shipped one.
     pub dirs: Vec<PathBuf>,
-    /// Names of rules that are switched off.
-    pub disabled: Vec<String>,
     /// Values that replace those in a rule file: `[rules.override.low_peers.condition] below = 1`.
     #[serde(rename = "override")]
-    pub overrides: toml::Table,
+    pub overrides: Overrides,
 }

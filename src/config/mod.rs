@@ -3,6 +3,7 @@
 //! An absent section switches its part off. Unknown keys are errors. `${VAR}` in a string is replaced from the
 //! environment; secrets come from there or from `*_file` keys, and can't be printed.
 
+mod aggregator;
 mod beacon;
 pub mod duration;
 mod elasticsearch;
@@ -16,6 +17,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::alert::email;
+use crate::rules;
+
+pub use self::aggregator::{Aggregator, Rules};
 pub use self::beacon::{Beacon, Endpoint};
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
@@ -54,9 +59,73 @@ impl Default for Agent {
     }
 }
 
+/// `aggregator.toml`.
+#[derive(Debug, Clone, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct AggregatorFile {
+    pub elasticsearch: Elasticsearch,
+    pub aggregator: Aggregator,
+    pub rules: Rules,
+    pub mail: Option<email::Config>,
+}
+
 /// Reads and checks `agent.toml`.
 pub fn load_agent(path: &Path) -> Result<Agent, Problem> {
     file::load(path)
+}
+
+/// Reads and checks `aggregator.toml`.
+pub fn load_aggregator(path: &Path) -> Result<AggregatorFile, Problem> {
+    file::load(path)
+}
+
+/// The `[elasticsearch]` section of either file.
+pub fn load_elasticsearch(path: &Path) -> Result<Elasticsearch, Problem> {
+    Ok(match kind(path)? {
+        Kind::Agent => load_agent(path)?.elasticsearch,
+        Kind::Aggregator => load_aggregator(path)?.elasticsearch,
+    })
+}
+
+/// Reads a file as the process it is for would, and says which that is.
+pub fn check(path: &Path) -> Result<&'static str, Problem> {
+    let whole = |error: anyhow::Error| Problem {
+        file: path.display().to_string(),
+        at: None,
+        message: format!("{error:#}"),
+    };
+    match kind(path)? {
+        Kind::Agent => {
+            load_agent(path)?.elasticsearch.check().map_err(whole)?;
+            Ok("agent")
+        }
+        Kind::Aggregator => {
+            let config = load_aggregator(path)?;
+            config.elasticsearch.check().map_err(whole)?;
+            if let Some(mail) = &config.mail {
+                mail.check().map_err(whole)?;
+            }
+            rules::load(&config.rules.dirs, &config.rules.overrides).map_err(whole)?;
+            Ok("aggregator")
+        }
+    }
+}
+
+enum Kind {
+    Agent,
+    Aggregator,
+}
+
+/// A file with a section that only the aggregator has is the aggregator's.
+fn kind(path: &Path) -> Result<Kind, Problem> {
+    let sections: toml::Table = file::load(path)?;
+    let aggregators = ["aggregator", "rules", "mail"];
+    Ok(
+        match aggregators.iter().any(|name| sections.contains_key(*name)) {
+            true => Kind::Aggregator,
+            false => Kind::Agent,
+        },
+    )
 }
 
 /// The filter for log lines, `ETHMON_LOG` or `RUST_LOG` (`info`, `ethmon=debug,warn`, …).

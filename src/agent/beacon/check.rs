@@ -13,7 +13,7 @@ use crate::slot;
 const TOPIC_WAIT: Duration = Duration::from_secs(2);
 
 /// Writes one line per step; `false` if the agent could not work with this node.
-pub async fn check(config: &Beacon, out: &mut impl Write) -> anyhow::Result<bool> {
+pub async fn check(config: &Beacon, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
     let api = Api::new(config)?;
     writeln!(out, "node      {}", api.endpoint())?;
     let version = match api.get("/eth/v1/node/version").await {
@@ -70,6 +70,10 @@ pub async fn check(config: &Beacon, out: &mut impl Write) -> anyhow::Result<bool
         if name == "summaries" && !config.summaries {
             continue;
         }
+        let wanted = wanted
+            .into_iter()
+            .filter(|topic| !topics::is_harmful(topic, &version))
+            .collect();
         let (taken, refused) = match offered(&api, wanted).await {
             Ok(answer) => answer,
             Err(error) => {

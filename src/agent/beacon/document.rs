@@ -38,7 +38,7 @@ impl Setting<'_> {
     }
 }
 
-/// The document of one stream event. `sequence` tells apart events of one chunk.
+/// The document of one stream event. `sequence` tells apart, and orders, events of one chunk.
 pub(super) fn event(setting: &Setting<'_>, event: BeaconEvent, sequence: u64) -> Event {
     let received = event.received_at;
     let received_ns = received.timestamp_nanos_opt().unwrap_or(i64::MAX);
@@ -61,6 +61,7 @@ pub(super) fn event(setting: &Setting<'_>, event: BeaconEvent, sequence: u64) ->
     let mut out = Event::new(DataStream::BeaconEvent, id, received)
         .with("event.kind", "event")
         .with("event.action", action)
+        .with("event.sequence", sequence)
         .with("ethereum.topic", event.topic.name())
         .with("ethereum.bytes", event.bytes)
         .with_some("ethereum.slot", event.slot)

@@ -198,6 +198,17 @@ fn begin(context: &Context, spec: &ChainSpec, now: DateTime<Utc>, is_reachable: 
             },
         )
         .with("ethereum.reachable", is_reachable)
+        .with(
+            "ethereum.network.genesis_validators_root",
+            spec.genesis_validators_root.to_string(),
+        )
+        .with("ethereum.spec.slot_duration_ms", spec.slot_duration_ms)
+        .with("ethereum.spec.slots_per_epoch", spec.slots_per_epoch)
+        .with("ethereum.spec.attestation_due_ms", spec.attestation_due_ms)
+        .with(
+            "ethereum.spec.sync_committee_size",
+            spec.sync_committee_size,
+        )
         .with_some("ethereum.slot", running)
         .with_some("ethereum.epoch", running.map(|slot| spec.epoch_of(slot)))
         .with(

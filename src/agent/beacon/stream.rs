@@ -83,7 +83,7 @@ pub(super) async fn run(
         negotiation: None,
         attempts: 0,
         is_lost: false,
-        silences: 0,
+        has_told: false,
         context,
     };
     loop {
@@ -110,8 +110,8 @@ struct Stream {
     /// Since the last event.
     attempts: u32,
     is_lost: bool,
-    /// Connections in a row that told nothing although the node moved.
-    silences: u32,
+    /// Whether this connection told anything.
+    has_told: bool,
 }
 
 impl Stream {
@@ -126,6 +126,7 @@ impl Stream {
             Kind::Main if is_last => backfill::head(&api).await.ok(),
             _ => None,
         };
+        self.has_told = false;
         let mut watchdog = Watchdog::new(self.silence(), head.map(|head| head.root));
         let answer = api.stream(&path);
         tokio::pin!(answer);
@@ -199,7 +200,8 @@ impl Stream {
             let note = self.context.outbox.recall(self.kind.note()).await;
             let known: Option<Refusals> = note.and_then(|note| serde_json::from_slice(&note).ok());
             let known = known.filter(|known| known.version == version && !version.is_empty());
-            let wanted = self.kind.wanted(&self.context.config.extra_topics);
+            let mut wanted = self.kind.wanted(&self.context.config.extra_topics);
+            wanted.retain(|topic| !topics::is_harmful(topic, &version));
             let negotiation = Negotiation::new(wanted, &known.unwrap_or_default().topics);
             self.negotiation = Some((version, negotiation));
         }
@@ -242,7 +244,7 @@ impl Stream {
     async fn received(&mut self, event: BeaconEvent) -> bool {
         if event.fault.is_none() {
             self.attempts = 0;
-            self.silences = 0;
+            self.has_told = true;
         }
         if self.kind == Kind::Main {
             self.context.change(|state| {
@@ -296,10 +298,10 @@ impl Stream {
             }
             End::Lost(reason) => reason,
             End::Stale => {
-                self.silences += 1;
                 self.context.outbox.count("beacon_stream_stale", 1);
                 self.context.change(|state| state.stream.stale = true);
-                if self.silences > 1
+                // Some clients are silent where others refuse.
+                if !self.has_told
                     && let Some((_, negotiation)) = &mut self.negotiation
                 {
                     negotiation.silent();

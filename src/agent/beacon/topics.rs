@@ -96,7 +96,8 @@ pub fn core() -> Vec<Topic> {
     vec![Head, Block, ChainReorg, FinalizedCheckpoint]
 }
 
-/// What is asked for first: the standard ones, those of the next fork, and the clients' own that say more.
+/// What is asked for first: what every client offers, then the rest of the standard, then forks to come and the clients'
+/// own. The order counts: Lodestar 1.5.1 takes topics up to the first it does not know, and says nothing.
 pub fn light(extra: &[String]) -> Vec<Topic> {
     use Topic::*;
     let own = [
@@ -106,19 +107,16 @@ pub fn light(extra: &[String]) -> Vec<Topic> {
         "execution_payload",
         "execution_payload_available",
     ];
-    let mut topics = vec![
-        HeadV2,
-        Head,
-        Block,
-        BlockGossip,
-        ChainReorg,
-        FinalizedCheckpoint,
+    let mut topics = core();
+    topics.extend([
         VoluntaryExit,
         BlsToExecutionChange,
+        BlockGossip,
+        PayloadAttributes,
         ProposerSlashing,
         AttesterSlashing,
-        PayloadAttributes,
-    ];
+        HeadV2,
+    ]);
     let more = own.into_iter().chain(extra.iter().map(String::as_str));
     for topic in more.map(Topic::from_name) {
         if !topics.contains(&topic) && !topic.is_heavy() {
@@ -130,9 +128,39 @@ pub fn light(extra: &[String]) -> Vec<Topic> {
 
 /// The topics of the second connection.
 pub fn heavy() -> Vec<Topic> {
-    let named = Topic::NAMED.into_iter().map(|(topic, _)| topic);
-    named.filter(Topic::is_heavy).collect()
+    use Topic::*;
+    vec![
+        Attestation,
+        ContributionAndProof,
+        SingleAttestation,
+        BlobSidecar,
+        DataColumnSidecar,
+    ]
 }
+
+/// Whether it is no use to ask this version (as `/eth/v1/node/version` gives it) for a topic. Old Lodestars neither
+/// take nor refuse what they do not know: they log an uncaught exception, and logs are what we watch too.
+pub fn is_harmful(topic: &Topic, version: &str) -> bool {
+    use Topic::*;
+    let minor = version
+        .strip_prefix("Lodestar/v1.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|minor| minor.parse::<u32>().ok());
+    let is_offered = matches!(
+        topic,
+        Head | Block
+            | ChainReorg
+            | FinalizedCheckpoint
+            | VoluntaryExit
+            | BlsToExecutionChange
+            | Attestation
+            | ContributionAndProof
+    );
+    minor.is_some_and(|minor| minor < LODESTAR_REFUSES_FROM_MINOR) && !is_offered
+}
+
+/// 1.20 rewrote the API server; before, the exception was nobody's.
+const LODESTAR_REFUSES_FROM_MINOR: u32 = 20;
 
 /// `/eth/v1/events` with the parameter repeated: the one form that every client takes.
 pub fn path(topics: &[Topic]) -> String {
@@ -315,6 +343,20 @@ mod tests {
         let negotiation = Negotiation::new(light(&[]), &known);
         assert!(!negotiation.ask().contains(&Topic::HeadV2));
         assert!(negotiation.ask().contains(&Topic::Head));
+    }
+
+    #[test]
+    fn old_lodestars_are_asked_for_nothing_they_do_not_know() {
+        assert!(is_harmful(&Topic::HeadV2, "Lodestar/v1.5.1/2115aa7"));
+        assert!(!is_harmful(&Topic::Head, "Lodestar/v1.5.1/2115aa7"));
+        for version in [
+            "Lodestar/v1.34.0/x",
+            "Lodestar/v2.0.0/x",
+            "Prysm/v6.1.4",
+            "",
+        ] {
+            assert!(!is_harmful(&Topic::HeadV2, version), "{version}");
+        }
     }
 
     #[test]

@@ -1,0 +1,157 @@
+// Compares what Elasticsearch and the mail server hold with what the recorders heard from the nodes. Every finding is a sentence; none is success.
+import { longestRun, reorgs } from "./chain.mjs";
+import { term } from "./elastic.mjs";
+
+const ROOT = "ethereum.block.root";
+const NODE = "ethereum.node.name";
+
+/** The reorganisations of all nodes by (old head, new head), from parent links and the nodes' own heads: [{ oldHead, newHead, nodes, dropped, added, ancestor, at }]. */
+export function expectedReorgs(tree, recorders) {
+    const found = new Map();
+    for (const recorder of recorders) {
+        for (const reorg of reorgs(tree, recorder.of("head"))) {
+            const key = `${reorg.oldHead} ${reorg.newHead}`;
+            const known = found.get(key) ?? { ...reorg, nodes: [] };
+            found.set(key, { ...known, nodes: [...known.nodes, recorder.name], at: Math.min(known.at, reorg.at) });
+        }
+    }
+    return [...found.values()].sort((a, b) => a.at - b.at);
+}
+
+/** Slots whose block every node reported and Elasticsearch holds. */
+export async function indexedRun(elastic, nodes) {
+    const documents = await elastic.documents("logs-ethereum.block");
+    const bySlot = new Map();
+    for (const document of documents) {
+        const slot = document["ethereum.block.slot"];
+        if (!bySlot.has(slot)) bySlot.set(slot, new Map());
+        const seen = bySlot.get(slot);
+        if (!seen.has(document[ROOT])) seen.set(document[ROOT], new Set());
+        seen.get(document[ROOT]).add(document[NODE]);
+    }
+    const complete = [...bySlot].filter(([, roots]) => [...roots.values()].some(seen => nodes.every(node => seen.has(node))));
+    return longestRun(complete.map(([slot]) => slot));
+}
+
+/** Every block event heard in the window is searchable exactly once, and the block's own document too. */
+export async function checkEvents(elastic, recorders, { fromMs, toMs }) {
+    const problems = [];
+    let events = 0;
+    for (const recorder of recorders) {
+        const lost = recorder.gaps.filter(gap => gap.to > fromMs && gap.from < toMs);
+        if (lost.length > 0) problems.push(`the recorder of ${recorder.name} was not connected all the time (${lost.length} gaps)`);
+        const heard = recorder.of("block").filter(({ at }) => at >= fromMs && at <= toMs);
+        const wanted = tally(heard.map(({ root }) => root));
+        events += heard.length;
+        const stored = await elastic.documents("logs-ethereum.beacon_event", [term(NODE, recorder.name), term("ethereum.topic", "block")]);
+        const found = tally(stored.map(document => document[ROOT]));
+        const known = new Set(recorder.of("block").map(({ root }) => root));
+        compare(`block event of ${recorder.name}`, wanted, found, problems);
+        const strangers = [...found.keys()].filter(root => !known.has(root) && !before(stored, root, fromMs));
+        if (strangers.length > 0) problems.push(`${strangers.length} block events of ${recorder.name} are stored that the node did not send: ${list(strangers)}`);
+        const blocks = await elastic.documents("logs-ethereum.block", [term(NODE, recorder.name)]);
+        compare(`block document of ${recorder.name}`, new Map([...wanted.keys()].map(root => [root, 1])), tally(blocks.map(document => document[ROOT])), problems);
+    }
+    return { events, problems };
+}
+
+/** Received before the window opened: the recorder may not have been there. */
+const before = (documents, root, fromMs) => documents.some(document => document[ROOT] === root && Date.parse(document["@timestamp"]) < fromMs);
+
+function compare(what, wanted, found, problems) {
+    const missing = [...wanted.keys()].filter(root => !found.has(root));
+    const wrong = [...wanted].filter(([root, count]) => found.has(root) && found.get(root) !== count);
+    if (missing.length > 0) problems.push(`${missing.length} of ${wanted.size}: no ${what} is stored for ${list(missing)}`);
+    if (wrong.length > 0) problems.push(`${wrong.length} times the ${what} is stored more than once: ${list(wrong.map(([root]) => root))}`);
+}
+
+/** The documents of `logs-ethereum.reorg` say what the nodes' own heads and parent links say: who, which blocks dropped, which added. */
+export async function checkReorgs(elastic, expected) {
+    const problems = [];
+    const newest = new Map();
+    for (const document of await elastic.documents("logs-ethereum.reorg")) {
+        const key = `${document["ethereum.reorg.old_head_root"]} ${document["ethereum.reorg.new_head_root"]}`;
+        if (!newest.has(key) || document["ethereum.revision"] >= newest.get(key)["ethereum.revision"]) newest.set(key, document);
+    }
+    for (const reorg of expected) {
+        const name = `reorg ${reorg.oldHead.slice(0, 10)} → ${reorg.newHead.slice(0, 10)}`;
+        const key = `${reorg.oldHead} ${reorg.newHead}`;
+        const document = newest.get(key);
+        newest.delete(key);
+        if (reorg.unlinked) problems.push(`${name}: the nodes did not serve the links between its heads`);
+        else if (!document) problems.push(`${name} by ${list(reorg.nodes)}: no document`);
+        else {
+            for (const [field, wanted] of [["ethereum.reorg.dropped_roots", reorg.dropped], ["ethereum.reorg.added_roots", reorg.added], ["ethereum.nodes", reorg.nodes]]) {
+                const found = [document[field] ?? []].flat();
+                if (!sameSet(found, wanted)) problems.push(`${name}: ${field} is ${list(found)}, by the nodes ${list(wanted)}`);
+            }
+        }
+    }
+    for (const key of newest.keys()) problems.push(`a reorg document ${key.split(" ").map(root => root.slice(0, 10)).join(" → ")} that no node made`);
+    return problems;
+}
+
+/** At the end each node's REST API must call canonical what was added last and not canonical what was dropped for good. */
+export async function checkCanonical(recorders, expected, ask) {
+    const problems = [];
+    for (const recorder of recorders) {
+        const canonical = new Map();
+        for (const reorg of expected.filter(({ nodes }) => nodes.includes(recorder.name))) {
+            for (const root of reorg.dropped) canonical.set(root, false);
+            for (const root of reorg.added) canonical.set(root, true);
+        }
+        for (const [root, wanted] of canonical) {
+            const header = await ask(`${recorder.url}/eth/v1/beacon/headers/${root}`).catch(() => null);
+            // A node may forget an orphan, never a block of its chain.
+            const found = header?.data.canonical ?? false;
+            if (found !== wanted) problems.push(`${recorder.name} says canonical ${found} of ${root.slice(0, 10)}, expected ${wanted}`);
+        }
+    }
+    return problems;
+}
+
+/** One split, opened and closed once, with one node on each side, from the first slot after the common ancestor. */
+export async function checkSplit(elastic, nodes, fromSlots) {
+    const problems = [];
+    const steps = await elastic.documents("logs-ethereum.head_split");
+    for (const [index, fromSlot] of fromSlots.entries()) {
+        const opened = steps.filter(step => step["event.action"] === "opened")[index];
+        if (!opened) {
+            problems.push(`no head_split document for the split at slot ${fromSlot}`);
+            continue;
+        }
+        const sides = (opened["ethereum.split.groups"] ?? []).map(group => [group.nodes].flat());
+        if (!sameSet(sides.map(String), nodes) || sides.some(side => side.length !== 1)) problems.push(`the head_split has the sides ${sides.join(" | ")}`);
+        if (opened["ethereum.split.from_slot"] !== fromSlot) problems.push(`the head_split begins at slot ${opened["ethereum.split.from_slot"]}, by the nodes at ${fromSlot}`);
+    }
+    for (const action of ["opened", "closed"]) {
+        const count = steps.filter(step => step["event.action"] === action).length;
+        if (count !== fromSlots.length) problems.push(`${count} head_split documents ${action}, expected ${fromSlots.length}`);
+    }
+    return problems;
+}
+
+/** Each rule gave as many firing mails as `wanted` says ({ rule: count }), each with one recovery that answers it, and no mail came twice. */
+export function checkMails(mailbox, wanted) {
+    const problems = [];
+    for (const [rule, count] of Object.entries(wanted)) {
+        const [firing, recovery] = [mailbox.of(rule, "firing"), mailbox.of(rule, "recovery")];
+        if (firing.length !== count) problems.push(`${firing.length} firing mails of ${rule}, expected ${count}`);
+        if (recovery.length !== count) problems.push(`${recovery.length} recovery mails of ${rule}, expected ${count}`);
+        const answered = recovery.map(mail => mail.inReplyTo);
+        const unanswered = firing.filter(mail => !answered.includes(mail.messageId));
+        if (recovery.length === count && unanswered.length > 0) problems.push(`the recovery mail of ${rule} does not answer its firing mail`);
+    }
+    const repeated = [...tally(mailbox.mails.map(mail => mail.messageId))].filter(([, times]) => times > 1);
+    if (repeated.length > 0) problems.push(`${repeated.length} mails came more than once`);
+    return problems;
+}
+
+function tally(values) {
+    const counts = new Map();
+    for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+    return counts;
+}
+
+const sameSet = (a, b) => a.length === b.length && new Set([...a, ...b]).size === new Set(a).size && new Set(a).size === a.length;
+const list = values => `${values.slice(0, 4).map(value => String(value).slice(0, 10)).join(", ") || "nothing"}${values.length > 4 ? ", …" : ""}`;
