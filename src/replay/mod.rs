@@ -12,6 +12,9 @@ mod report;
 mod rest;
 mod sse;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +26,15 @@ use files::Troubles;
 use recording::Recording;
 use report::Report;
 
-/// Replays each directory and writes one line of JSON for each.
+/// Replays each directory and writes one line of JSON for each; what could not be used is named on standard error.
 pub fn run(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
+    let troubles = replay_all(dirs, out)?;
+    troubles
+        .write_to(&mut std::io::stderr().lock())
+        .context("cannot write to standard error")
+}
+
+fn replay_all(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Troubles> {
     let mut troubles = Troubles::default();
     for dir in dirs {
         let report = replay(dir, &mut troubles)
@@ -33,9 +43,7 @@ pub fn run(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out).context("cannot write the report")?;
     }
     out.flush().context("cannot write the report")?;
-    troubles
-        .write_to(&mut std::io::stderr().lock())
-        .context("cannot write to standard error")
+    Ok(troubles)
 }
 
 fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
@@ -66,7 +74,8 @@ fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
 /// Nothing of a recording is forgotten.
 fn settings() -> Settings {
     Settings {
-        slots_kept: 1 << 32,
+        slots_kept: u64::MAX,
+        links_kept: u64::MAX,
         blocks_limit: usize::MAX,
         ..Settings::default()
     }

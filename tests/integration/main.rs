@@ -4,6 +4,8 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod bulk_server;
 mod elastic;
 mod setup;
+mod shipping;
 mod support;

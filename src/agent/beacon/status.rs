@@ -98,7 +98,10 @@ impl Poller {
             (Some(reason), true) => {
                 warn!(node = %api.endpoint(), reason, "beacon node does not answer")
             }
-            (None, false) => info!(node = %api.endpoint(), "beacon node answers again"),
+            (None, false) => {
+                info!(node = %api.endpoint(), "beacon node answers again");
+                self.context.is_back.notify_waiters();
+            }
             _ => {}
         }
         if let Ok(syncing) = &syncing {

@@ -12,8 +12,10 @@ pub struct LogBatch {
     pub file: String,
     /// For people, in dead letters.
     pub path: String,
-    /// What the registry holds once everything up to the end of this batch has an outcome.
-    pub entry: Vec<u8>,
+    /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
+    pub entry: Option<Vec<u8>>,
+    /// Without events the batch announces a file: its entry is durable before any event behind it is sent, so that a
+    /// crash does not give the file another identity, and its lines other ids.
     pub events: Vec<Event>,
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Progress {
 struct Pending {
     file: String,
     path: String,
-    entry: Vec<u8>,
+    entry: Option<Vec<u8>>,
     open: usize,
     refused: Vec<DeadLetter>,
 }
@@ -64,6 +66,11 @@ impl Progress {
         (number, events)
     }
 
+    /// Not yet in a commit.
+    pub(super) fn is_pending(&self, number: BatchNumber) -> bool {
+        self.batches.contains_key(&number)
+    }
+
     pub(super) fn path(&self, number: BatchNumber) -> &str {
         self.batches
             .get(&number)
@@ -90,7 +97,7 @@ impl Progress {
             {
                 if let Some(batch) = batches.remove(done) {
                     change.bury.extend(batch.refused);
-                    last = Some((batch.file, Some(batch.entry)));
+                    last = Some((batch.file, batch.entry));
                 }
                 numbers.pop_front();
             }
@@ -121,7 +128,7 @@ mod tests {
         LogBatch {
             file,
             path,
-            entry: vec![end],
+            entry: Some(vec![end]),
             events: vec![event; events],
         }
     }
