@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::files::LogBatch;
 use self::files::{BatchNumber, Progress};
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use super::counters::{Counters, Output};
+use super::logs::LogBatch;
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
