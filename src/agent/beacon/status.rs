@@ -59,7 +59,7 @@ impl Poller {
         let now = slot::now();
         let spec = self.context.spec();
         let api = &self.context.api;
-        let wants_peers = self.polls % PEERS_EVERY_POLLS == 0;
+        let wants_peers = self.polls.is_multiple_of(PEERS_EVERY_POLLS);
         let (syncing, peer_count, head, finality, peers) = tokio::join!(
             api.get("/eth/v1/node/syncing"),
             api.get("/eth/v1/node/peer_count"),
@@ -153,7 +153,7 @@ impl Poller {
             return;
         }
         let running = spec.slot_at(now).unwrap_or(0);
-        let is_last_of_epoch = (running + 1) % spec.slots_per_epoch == 0;
+        let is_last_of_epoch = (running + 1).is_multiple_of(spec.slots_per_epoch);
         if !is_last_of_epoch && was_reachable {
             return;
         }
