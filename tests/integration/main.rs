@@ -9,3 +9,4 @@ mod elastic;
 mod setup;
 mod shipping;
 mod support;
+mod tidy;
