@@ -155,7 +155,7 @@ impl Latency {
     }
 
     pub fn max_ms(&self) -> Option<f64> {
-        (self.period_count > 0).then(|| self.period_max.as_secs_f64() * 1000.0)
+        (self.period_count > 0).then_some(self.period_max.as_secs_f64() * 1000.0)
     }
 }
 

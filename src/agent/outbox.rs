@@ -135,7 +135,7 @@ impl Outbox {
     /// What was remembered under the key, in this life or an earlier one.
     pub async fn recall(&self, key: &str) -> Option<Vec<u8>> {
         match &self.0.sink {
-            Sink::Store(store, _) => store.recall(key).await.ok().flatten(),
+            Sink::Store(store, _) => store.recall(key.to_owned()).await.ok().flatten(),
             Sink::Memory(_, notes) => lock(notes).get(key).cloned(),
         }
     }

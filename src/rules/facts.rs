@@ -137,7 +137,8 @@ impl Facts {
             if details.shown.fields.is_empty() || known {
                 // Nothing to add.
             } else if facts.shown.len() == settings.show_newest {
-                facts.more_documents += 1;
+                // One is shown where all say the same: how many do so is no news.
+                facts.more_documents += usize::from(settings.show_newest > 1);
             } else {
                 facts.shown.push(details.shown.clone());
             }

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod bulk_server;
 mod elastic;
 mod setup;
+mod shipping;
 mod support;

@@ -55,22 +55,27 @@ pub(crate) fn client(hosts: &[&Url]) -> Client {
     Client::new(&config(hosts)).unwrap()
 }
 
-/// A client of a server with the templates installed.
+/// A client of the shared server with the templates installed.
 pub(crate) async fn ready(url: &Url) -> Client {
     let client = client(&[url]);
     INSTALLED
         .get_or_init(|| async {
             let _alone = TEMPLATES.lock().await;
-            let options = Options {
-                mode: Mode::Apply,
-                only: None,
-            };
-            let mut report = Vec::new();
-            let good = setup::run(&client, &options, &mut report).await.unwrap();
-            assert!(good, "{}", String::from_utf8_lossy(&report));
+            install(&client).await;
         })
         .await;
     client
+}
+
+/// Installs the templates.
+pub(crate) async fn install(client: &Client) {
+    let options = Options {
+        mode: Mode::Apply,
+        only: None,
+    };
+    let mut report = Vec::new();
+    let good = setup::run(client, &options, &mut report).await.unwrap();
+    assert!(good, "{}", String::from_utf8_lossy(&report));
 }
 
 /// A bulk body of (data stream, id, document).
@@ -161,6 +166,14 @@ impl Server {
         let url = String::from_utf8(output.stdout).unwrap();
         let url = url.lines().last().unwrap().parse().unwrap();
         Self { directory, url }
+    }
+
+    /// `kill`, `stop`, `start` (where it was), `freeze`, `thaw`.
+    pub(crate) fn service(&self, action: &str) {
+        let mut command = service();
+        let command = command.arg(action).arg(self.directory.path());
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "cannot {action} Elasticsearch");
     }
 }
 

@@ -101,7 +101,7 @@ struct Blocks {
     head: Option<Root>,
     /// The head whose note is kept.
     noted: Option<Root>,
-    /// Whether there is a last known block that a walk should reach.
+    /// Whether there is something told that a walk should reach.
     has_history: bool,
 }
 
@@ -142,7 +142,7 @@ impl Blocks {
             Outcome::Block(root, Ok(contents)) => {
                 let slot = contents.slot;
                 match self.tracker.fetched(root, *contents, now) {
-                    Parent::Known => {}
+                    Parent::Known => self.has_history = true,
                     Parent::Missing(parent) => debug!(
                         block = root.short(),
                         parent = parent.short(),
@@ -157,9 +157,9 @@ impl Blocks {
                             "back-fill is at its limit, older blocks are left out"
                         );
                     }
-                    Parent::Cut(_) => {}
+                    // The first walk of all has nothing to reach.
+                    Parent::Cut(_) => self.has_history = true,
                 }
-                self.has_history = true;
             }
             Outcome::Block(root, Err(reason)) => {
                 if self.tracker.failed(root, reason.clone(), now) {

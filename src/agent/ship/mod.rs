@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::files::LogBatch;
-use self::files::Progress;
+use self::files::{BatchNumber, Progress};
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use super::counters::{Counters, Output};
+use super::logs::LogBatch;
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
@@ -71,10 +71,13 @@ pub async fn run(
     let mut deadline = None;
     loop {
         ship.go_on(deadline.is_some());
+        if ship.is_finished() {
+            break;
+        }
         let wake_at = ship.wake_at();
         tokio::select! {
             Some(done) = ship.work.next() => ship.finish(done)?,
-            batch = files.recv(), if ship.has_room() && !ship.files_ended => match batch {
+            batch = files.recv(), if ship.takes_files() => match batch {
                 Some(batch) => ship.accept(batch, &seal),
                 None => ship.files_ended = true,
             },
@@ -87,9 +90,6 @@ pub async fn run(
                 ship.spool_has_more = true;
             }
             () = sleep_until(deadline), if deadline.is_some() => break,
-        }
-        if ship.is_finished() {
-            break;
         }
     }
     ship.say_what_stays();
@@ -125,6 +125,8 @@ struct Ship {
     held_events: usize,
     held_bytes: usize,
     spool_has_more: bool,
+    /// Announces a file and is not yet durable: what follows has to wait.
+    announced: Option<BatchNumber>,
     files_ended: bool,
     sources_ended: bool,
     /// A wait for a person was told.
@@ -154,6 +156,7 @@ impl Ship {
             held_events: 0,
             held_bytes: 0,
             spool_has_more: true,
+            announced: None,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -187,6 +190,9 @@ impl Ship {
         self.counters
             .held_bytes
             .store(self.held_bytes as u64, Relaxed);
+        self.counters
+            .output
+            .store(self.pace.output() as u8, Relaxed);
     }
 
     fn send(&mut self, now: Instant) {
@@ -225,6 +231,9 @@ impl Ship {
             Done::Settled(outcome) => {
                 self.settling = false;
                 outcome?;
+                self.announced = self
+                    .announced
+                    .filter(|number| self.progress.is_pending(*number));
             }
             Done::Answered {
                 batch,
@@ -242,6 +251,7 @@ impl Ship {
 
     fn accept(&mut self, batch: LogBatch, seal: &Seal) {
         let (number, events) = self.progress.begin(batch);
+        self.announced = events.is_empty().then_some(number);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
             datasets.push(event.stream.dataset());
@@ -263,17 +273,23 @@ impl Ship {
         );
     }
 
+    fn takes_files(&self) -> bool {
+        self.has_room() && !self.files_ended && self.announced.is_none()
+    }
+
     fn has_room(&self) -> bool {
         self.held_events < HELD_EVENTS && self.held_bytes < HELD_BYTES
     }
 
     /// All is shipped and kept, or nothing more can be.
     fn is_finished(&self) -> bool {
-        let nothing_comes =
-            self.sources_ended && self.files_ended && !self.spool_has_more && !self.taking;
-        let nothing_waits = self.queue.is_empty() || self.pace.output() != Output::Ok;
-        let unsettled = self.settling || !self.outcomes.is_empty();
-        nothing_comes && nothing_waits && self.requests == 0 && !unsettled
+        let drained = self.files_ended && !self.spool_has_more && !self.taking;
+        let hopeless = self.pace.output() != Output::Ok;
+        let settled = !self.settling && self.outcomes.is_empty();
+        self.sources_ended
+            && (hopeless || drained && self.queue.is_empty())
+            && self.requests == 0
+            && settled
     }
 
     /// When time alone may give something to do. A free place or an answer wakes by itself.

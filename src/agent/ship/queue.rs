@@ -104,11 +104,12 @@ impl Queue {
     ) -> (Batch, Vec<(Item, BadItem)>) {
         let mut bad = Vec::new();
         if let Some(items) = self.alone.pop_front() {
-            let batch = Batch {
-                items: fill(&mut items.into(), body, &mut bad),
-                alone: true,
-            };
-            return (batch, bad);
+            let mut rest = VecDeque::from(items);
+            let items = fill(&mut rest, body, &mut bad);
+            if !rest.is_empty() {
+                self.alone.push_front(rest.into());
+            }
+            return (Batch { items, alone: true }, bad);
         }
         while let Some(entry) = self.again.first_entry().filter(|entry| *entry.key() <= now) {
             for item in entry.remove() {

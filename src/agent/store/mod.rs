@@ -267,7 +267,7 @@ impl Store {
 /// Reads dead letters, also while an agent has the store open.
 pub fn read_dead_letters(
     data_dir: &Path,
-    mut each: impl FnMut(u64, DeadLetter) -> anyhow::Result<()>,
+    each: impl FnMut(u64, DeadLetter) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let path = data_dir.join("agent.redb");
     let database: Box<dyn ReadableDatabase> = match builder().open_read_only(&path) {
@@ -282,7 +282,7 @@ pub fn read_dead_letters(
     };
     let read = database.begin_read()?;
     match read.open_table(DEAD_LETTERS) {
-        Ok(table) => dead::each(&table, usize::MAX, |key, letter| each(key, letter)),
+        Ok(table) => dead::each(&table, usize::MAX, each),
         Err(TableError::TableDoesNotExist(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -31,11 +31,11 @@ enum Request {
     Note(String, Vec<u8>),
     /// A change that somebody waits for.
     Commit(Change, oneshot::Sender<()>),
-    /// Records to ship.
-    Take(usize, usize, oneshot::Sender<Vec<(SpoolKey, Record)>>),
-    Recall(String, oneshot::Sender<Option<Vec<u8>>>),
-    OldestMs(oneshot::Sender<Option<u64>>),
+    /// Looks something up and answers; once more if the store could not be read.
+    Read(Read),
 }
+
+type Read = Box<dyn FnMut(&mut Store) -> anyhow::Result<()> + Send>;
 
 /// Asks the store's task. The task ends, with everything written, once the last handle is gone.
 #[derive(Clone)]
@@ -92,7 +92,9 @@ impl StoreHandle {
 
     /// Returns once the change is durable.
     pub async fn commit(&self, change: Change) -> Result<(), Closed> {
-        self.answer(|reply| Request::Commit(change, reply)).await
+        let (reply, done) = oneshot::channel();
+        self.ask(Request::Commit(change, reply)).await?;
+        done.await.map_err(|_| Closed)
     }
 
     /// See [`Store::take`]. Everything sent before is in the spool.
@@ -101,17 +103,23 @@ impl StoreHandle {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<Vec<(SpoolKey, Record)>, Closed> {
-        self.answer(|reply| Request::Take(max_records, max_bytes, reply))
+        self.read(move |store| store.take(max_records, max_bytes))
             .await
     }
 
-    pub async fn recall(&self, key: &str) -> Result<Option<Vec<u8>>, Closed> {
-        self.answer(|reply| Request::Recall(key.to_owned(), reply))
-            .await
+    /// See [`Store::note`].
+    pub async fn recall(&self, key: String) -> Result<Option<Vec<u8>>, Closed> {
+        self.read(move |store| store.note(&key)).await
     }
 
+    /// See [`Store::registry`].
+    pub async fn registry(&self) -> Result<Vec<(String, Vec<u8>)>, Closed> {
+        self.read(Store::registry).await
+    }
+
+    /// See [`Store::oldest_ms`].
     pub async fn oldest_ms(&self) -> Result<Option<u64>, Closed> {
-        self.answer(Request::OldestMs).await
+        self.read(Store::oldest_ms).await
     }
 
     /// Changes with every commit that appends or removes.
@@ -119,12 +127,19 @@ impl StoreHandle {
         self.totals.clone()
     }
 
-    async fn answer<T>(
+    async fn read<T: Send + 'static>(
         &self,
-        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+        mut work: impl FnMut(&mut Store) -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, Closed> {
         let (reply, answer) = oneshot::channel();
-        self.ask(request(reply)).await?;
+        let mut reply = Some(reply);
+        let read: Read = Box::new(move |store| {
+            let value = work(store)?;
+            // Whoever waits no longer is not an error.
+            reply.take().map(|reply| reply.send(value).ok());
+            Ok(())
+        });
+        self.ask(Request::Read(read)).await?;
         answer.await.map_err(|_| Closed)
     }
 
@@ -204,7 +219,7 @@ struct Group {
     /// Somebody waits for the answer.
     urgent: bool,
     committed: Vec<oneshot::Sender<()>>,
-    reads: VecDeque<Request>,
+    reads: VecDeque<Read>,
 }
 
 impl Group {
@@ -223,7 +238,7 @@ impl Group {
                 self.committed.push(reply);
                 self.urgent = true;
             }
-            read => {
+            Request::Read(read) => {
                 self.reads.push_back(read);
                 self.urgent = true;
             }
@@ -243,34 +258,11 @@ impl Group {
             self.permits = None;
         }
         for reply in self.committed.drain(..) {
-            reply.send(()).ok(); // whoever waits no longer is not an error
+            reply.send(()).ok();
         }
-        while let Some(read) = self.reads.pop_front() {
-            if let Err((read, error)) = read.serve(store) {
-                self.reads.push_front(read);
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Request {
-    fn serve(self, store: &mut Store) -> Result<(), (Self, anyhow::Error)> {
-        match self {
-            Self::Take(records, bytes, reply) => match store.take(records, bytes) {
-                Ok(taken) => drop(reply.send(taken)),
-                Err(error) => return Err((Self::Take(records, bytes, reply), error)),
-            },
-            Self::Recall(key, reply) => match store.note(&key) {
-                Ok(value) => drop(reply.send(value)),
-                Err(error) => return Err((Self::Recall(key, reply), error)),
-            },
-            Self::OldestMs(reply) => match store.oldest_ms() {
-                Ok(oldest) => drop(reply.send(oldest)),
-                Err(error) => return Err((Self::OldestMs(reply), error)),
-            },
-            Self::Append(..) | Self::Note(..) | Self::Commit(..) => {}
+        while let Some(read) = self.reads.front_mut() {
+            read(store)?;
+            self.reads.pop_front();
         }
         Ok(())
     }
