@@ -4,6 +4,7 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod alerts;
 mod bulk_server;
 mod elastic;
 mod setup;
