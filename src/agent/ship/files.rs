@@ -14,8 +14,6 @@ pub struct LogBatch {
     pub path: String,
     /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
     pub entry: Option<Vec<u8>>,
-    /// Without events the batch announces a file: its entry is durable before any event behind it is sent, so that a
-    /// crash does not give the file another identity, and its lines other ids.
     pub events: Vec<Event>,
 }
 
@@ -64,11 +62,6 @@ impl Progress {
         };
         self.batches.insert(number, pending);
         (number, events)
-    }
-
-    /// Not yet in a commit.
-    pub(super) fn is_pending(&self, number: BatchNumber) -> bool {
-        self.batches.contains_key(&number)
     }
 
     pub(super) fn path(&self, number: BatchNumber) -> &str {
