@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::agent::logs::Client;
 use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -91,9 +92,9 @@ pub enum Check {
     Rules { files: Vec<PathBuf> },
     /// Parse client logs and print one JSON document per record.
     Logs {
-        /// Whose log it is: lodestar, …
+        /// Whose log it is: lodestar, … or generic.
         #[arg(long)]
-        client: String,
+        client: Client,
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },

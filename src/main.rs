@@ -97,9 +97,7 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
-        Check::Logs { client, files } => {
-            anyhow::bail!("{client} {files:?}")
-        }
+        Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
 }
 

@@ -51,12 +51,18 @@ export class Display {
             this.say(this.#slotLine(slot, here, status, this.#sides(heads, slot)));
             this.#shown.set(slot, status);
         }
+        this.#changes(statuses);
+    }
+
+    #changes(statuses) {
+        const changed = {};
         for (const [slot, status] of statuses) {
             if (!this.#shown.has(slot) || this.#shown.get(slot) === status) continue;
-            // Only a change is worth a line: a status that came after its slot was shown is the ordinary end of waiting.
-            if (this.#shown.get(slot)) this.say(`    slot ${slot} is now ${status}`);
+            // That a slot turns out canonical after it was shown without a status is no news.
+            if (this.#shown.get(slot) || status !== "canonical") (changed[status] ??= []).push(slot);
             this.#shown.set(slot, status);
         }
+        for (const [status, slots] of Object.entries(changed)) this.say(`    now ${status}: slot${slots.length > 1 ? "s" : ""} ${slots.join(", ")}`, "yellow");
     }
 
     #slotLine(slot, blocks, status, sides) {
@@ -106,7 +112,11 @@ function reorgLine(reorg) {
     return [`reorg  ${nodes}: ${value("blocks_dropped")} dropped, ${value("blocks_added")} added after slot ${value("ancestor_slot")}, ${heads}`, "yellow"];
 }
 
+/** What only may become an alert, and what may still come back, is not told. */
+const ALERT_COLOURS = { opened: "red", refired: "red", reminded: "red", resolved: "green" };
+
 function alertLine(alert) {
     const { "event.action": action, "rule.name": rule, "ethmon.alert.key": key, "ethmon.alert.summary": summary } = alert;
-    return [`alert  ${action}  ${rule} (${key}): ${summary ?? alert.message}`, action === "resolved" ? "green" : action === "opened" ? "red" : undefined];
+    const colour = ALERT_COLOURS[action];
+    return colour ? [`alert  ${action} ${rule} (${key}): ${summary ?? alert.message}`, colour] : [];
 }

@@ -29,15 +29,16 @@ const stop = new AbortController();
 const scene = { run, say, tree, recorders, processes, elastic, mailbox, searchable };
 
 async function show() {
-    let trouble = null;
+    let failures = 0;
     while (!stop.signal.aborted) {
         try {
             await display.tick(Date.now());
             for (const mail of await mailbox.poll()) display.mail(mail);
-            trouble = null;
+            failures = 0;
         } catch (error) {
-            if (trouble !== error.message) say(`    cannot show what happens: ${error.message}`, "red");
-            trouble = error.message;
+            // Once is nothing: a search fails while an index is being made.
+            failures++;
+            if (failures === 6) say(`    cannot show what happens: ${error.message.slice(0, 200)}`, "red");
         }
         await sleep(TICK_MS);
     }

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ask } from "./recorder.mjs";
-import { checkCanonical, checkEvents, checkMails, checkReorgs, checkSplit, expectedReorgs, indexedRun } from "./verify.mjs";
+import { checkFinalChain, checkEvents, checkMails, checkReorgs, checkSplit, expectedReorgs, indexedRun } from "./verify.mjs";
 
 const execute = promisify(execFile);
 
@@ -83,7 +83,11 @@ export class Story {
 
     async #join() {
         await this.#lodestar("join");
-        const agree = () => new Set(this.recorders.map(recorder => recorder.head)).size === 1;
+        // A block that one of them does not have yet is no disagreement.
+        const agree = () => {
+            const branches = this.#branches();
+            return branches !== null && (branches.dropped.length === 0 || branches.added.length === 0);
+        };
         let since = null;
         const settled = () => {
             since = agree() ? (since ?? this.slot) : null;
@@ -121,7 +125,7 @@ export class Story {
             ...(events.events === 0 ? ["no block event was heard"] : []),
             ...events.problems,
             ...(await checkReorgs(this.elastic, this.expected)),
-            ...(await checkCanonical(this.recorders, this.expected, ask)),
+            ...(await checkFinalChain(this.recorders, this.expected, ask)),
             ...(await checkSplit(this.elastic, names, this.splits)),
             ...checkMails(this.mailbox, this.#mailsWanted),
         ];
@@ -139,13 +143,20 @@ export class Story {
         await this.#within(next - this.slot, () => false);
     }
 
-    /** Waits until the condition holds; false when so many slots are over. An exception if a program under observation has ended. */
+    /**
+     * Waits until the condition holds; false when so many slots are over. An exception if a program under observation has ended.
+     * An Elasticsearch that refuses a search, as it does while an index is being made, is asked again.
+     */
     async #within(slots, condition) {
         const end = this.slot + slots;
         for (;;) {
             const gone = this.processes.find(process => !process.alive);
             if (gone) throw new Error(`${gone.name} ended by itself`);
-            if (await condition()) return true;
+            try {
+                if (await condition()) return true;
+            } catch (error) {
+                if (this.slot >= end) throw error;
+            }
             const left = (end - this.slot) * this.run.chain.slotSeconds * 1000;
             if (left <= 0) return false;
             await sleep(Math.min(250, left));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -327,11 +327,7 @@ fn interests(engine: &Engine, chain: &ChainSpec) -> Vec<Interest> {
         {
             Some(interest) => interest.lookback = interest.lookback.max(lookback),
             None => {
-                let everything = (
-                    DateTime::<Utc>::UNIX_EPOCH,
-                    slot::now() + TimeDelta::days(36_500),
-                );
-                let filter = engine.query_dsl(stream, everything.0, everything.1);
+                let filter = engine.filter_dsl(stream);
                 interests.push(Interest {
                     stream,
                     filter: Some(filter),

@@ -31,8 +31,10 @@ pub(super) fn is_of_chain(document: &Document, spec: &ChainSpec) -> bool {
     let genesis: Option<DateTime<Utc>> = document
         .get_str("ethereum.network.genesis_time")
         .and_then(|text| text.parse().ok());
+    let validators = root(document, "ethereum.network.genesis_validators_root");
     name.is_none_or(|name| name == spec.network)
         && genesis.is_none_or(|genesis| genesis == spec.genesis_time)
+        && validators.is_none_or(|validators| validators == spec.genesis_validators_root)
 }
 
 /// What a document says about the chain.
@@ -89,15 +91,7 @@ fn stream_event(document: &Document) -> Vec<Fact> {
                 new_head: root(document, "ethereum.reorg.new_head_root"),
             })]
         }
-        "finalized_checkpoint" => {
-            let epoch = document.get_u64("ethereum.finalized.epoch");
-            let root = root(document, "ethereum.finalized.root");
-            epoch
-                .zip(root)
-                .map(|(epoch, root)| Fact::Finalized { epoch, root })
-                .into_iter()
-                .collect()
-        }
+        "finalized_checkpoint" => finalized(document).into_iter().collect(),
         _ => match (Source::from_name(topic), block) {
             (Some(source), Some(block)) => vec![seen(document, block, source)],
             _ => Vec::new(),
@@ -147,7 +141,15 @@ fn status(document: &Document) -> Vec<Fact> {
     if let Some(head) = block_ref(document, "ethereum.head.slot", "ethereum.head.root") {
         facts.push(Fact::PolledHead(head));
     }
+    facts.extend(finalized(document));
     facts
+}
+
+fn finalized(document: &Document) -> Option<Fact> {
+    Some(Fact::Finalized {
+        epoch: document.get_u64("ethereum.finalized.epoch")?,
+        root: root(document, "ethereum.finalized.root")?,
+    })
 }
 
 /// `Lodestar/v1.5.1`, or the name alone.

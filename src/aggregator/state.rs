@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use crate::alert::{Change, Delivery, Notice, State};
+use crate::alert::{Change, Notice, State};
 use crate::elastic::{CasOutcome, Client, SendError, Versioned};
-use crate::event::{DocumentId, timestamp};
-use crate::slot::{self, ChainSpec};
+use crate::event::DocumentId;
+use crate::slot::ChainSpec;
 
 const STATES: &str = "ethmon-states";
 const NOTICES: &str = "ethmon-notices";
@@ -50,10 +50,10 @@ impl StateStore {
         let (mut states, mut chain) = (Vec::new(), None);
         for (id, document) in self.all(STATES, json!({"match_all": {}})).await? {
             let source = document.source;
-            if source["state"] == CHAIN {
-                chain = serde_json::from_value(source["chain"].clone()).ok();
+            if let Some(stated) = source.get(CHAIN) {
+                chain = serde_json::from_value(stated.clone()).ok();
             } else {
-                let state = serde_json::from_value(source["alert"].clone())
+                let state = serde_json::from_value(source)
                     .with_context(|| format!("cannot read the alert state {id}"))?;
                 states.push(state);
             }
@@ -66,8 +66,7 @@ impl StateStore {
 
     /// Remembers the chain, so that silence can be judged after a restart before any node has spoken.
     pub(super) async fn save_chain(&mut self, chain: &ChainSpec) -> anyhow::Result<()> {
-        self.save(CHAIN, json!({"state": CHAIN, "chain": chain}))
-            .await
+        self.save(CHAIN, json!({CHAIN: chain})).await
     }
 
     /// Stores or deletes changed states.
@@ -75,11 +74,8 @@ impl StateStore {
         for change in changes {
             match &change.state {
                 Some(state) => {
-                    let document = json!({
-                        "rule": state.rule, "key": state.key.to_string(), "state": state.phase,
-                        "updated_at": timestamp(slot::now()), "alert": state,
-                    });
-                    self.save(change.id.as_str(), document).await?;
+                    self.save(change.id.as_str(), serde_json::to_value(state)?)
+                        .await?;
                 }
                 None => self.remove(change.id.as_str()).await?,
             }
@@ -106,10 +102,8 @@ impl StateStore {
         notice: &Notice,
         expected: Option<(u64, u64)>,
     ) -> Result<Option<Stored>, SendError> {
-        let document = json!({
-            "namespace": self.namespace, "rule": notice.rule, "key": notice.key.to_string(), "channel": "email",
-            "created_at": timestamp(notice.written_at), "state": state_name(&notice.delivery), "notice": notice,
-        });
+        let mut document = json!(notice);
+        document["namespace"] = self.namespace.as_str().into();
         let id = self.id(&notice.id);
         let outcome = self
             .client
@@ -130,8 +124,11 @@ impl StateStore {
     /// The notices that are not at their end.
     pub(super) async fn open_notices(&self) -> anyhow::Result<Vec<Stored>> {
         let mut notices = Vec::new();
-        for (id, document) in self.all(NOTICES, json!({"terms": {"state": OPEN}})).await? {
-            let notice = serde_json::from_value(document.source["notice"].clone())
+        for (id, document) in self
+            .all(NOTICES, json!({"terms": {"delivery.state": OPEN}}))
+            .await?
+        {
+            let notice = serde_json::from_value(document.source)
                 .with_context(|| format!("cannot read the notice {id}"))?;
             notices.push(Stored {
                 notice,
@@ -234,15 +231,5 @@ impl StateStore {
                 return Ok(documents);
             }
         }
-    }
-}
-
-fn state_name(delivery: &Delivery) -> &'static str {
-    match delivery {
-        Delivery::Queued => "queued",
-        Delivery::Sending { .. } => "sending",
-        Delivery::Failed { .. } => "failed",
-        Delivery::Sent { .. } => "sent",
-        Delivery::Dead { .. } => "dead",
     }
 }

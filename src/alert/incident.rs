@@ -99,6 +99,7 @@ impl Incident {
             .filter(|value| self.peak.is_none_or(|peak| worse(value, peak)));
         self.peak = candidate.or(self.peak);
         self.last_at = self.last_at.max(last_at);
-        self.facts.renew(&evaluation.facts);
+        let limit = evaluation.rule.settings.show_newest;
+        self.facts.renew(&evaluation.facts, limit);
     }
 }

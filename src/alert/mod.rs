@@ -17,7 +17,7 @@ pub use self::ledger::{Change, Ledger};
 pub use self::notice::{Delivery, Notice, due, notices};
 pub use self::record::record;
 pub use self::scenario::test;
-pub use self::simulate::{Arrival, Simulation, alerts, simulate};
+pub use self::simulate::{Alert, Arrival, Simulation, alerts, simulate};
 pub use self::state::{Phase, State};
 
 use chrono::{DateTime, Utc};

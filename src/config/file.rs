@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
@@ -154,7 +153,7 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    #[derive(Debug, Deserialize, Default)]
+    #[derive(Debug, serde::Deserialize, Default)]
     #[serde(deny_unknown_fields, default)]
     struct Sample {
         name: String,
@@ -162,7 +161,7 @@ mod tests {
         inner: Inner,
     }
 
-    #[derive(Debug, Deserialize, Default)]
+    #[derive(Debug, serde::Deserialize, Default)]
     #[serde(deny_unknown_fields, default)]
     struct Inner {
         hosts: Vec<String>,

@@ -10,6 +10,7 @@ mod elasticsearch;
 mod execution;
 mod file;
 mod host;
+mod logs;
 mod node;
 mod secret;
 
@@ -26,6 +27,7 @@ pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
 pub use self::host::Host;
+pub use self::logs::Logs;
 pub use self::node::Node;
 pub use self::secret::Secret;
 
@@ -43,6 +45,7 @@ pub struct Agent {
     pub elasticsearch: Elasticsearch,
     pub execution: Option<Execution>,
     pub host: Option<Host>,
+    pub logs: Vec<Logs>,
 }
 
 impl Default for Agent {
@@ -55,6 +58,7 @@ impl Default for Agent {
             elasticsearch: Elasticsearch::default(),
             execution: None,
             host: None,
+            logs: Vec::new(),
         }
     }
 }

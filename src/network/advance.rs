@@ -30,12 +30,12 @@ impl Network {
 
         for change in changes {
             self.end_slots(change.moment.at, &mut findings);
-            if change.current {
-                self.heads.insert(change.node.clone(), change.new);
-            }
             let at = change.moment.at;
+            let moved = self.move_head(&change);
             self.reorgs.consider(change);
-            self.judge_split(at, &mut findings);
+            if moved {
+                self.judge_split(at, &mut findings);
+            }
         }
         self.end_slots(horizon, &mut findings);
         self.judge_split(horizon, &mut findings);
@@ -44,6 +44,19 @@ impl Network {
         self.tell_blocks(now, &mut findings);
         self.forget();
         findings
+    }
+
+    /// Returns whether the branches may differ now: not where one of many nodes takes the step the first one took.
+    fn move_head(&mut self, change: &HeadChange) -> bool {
+        if !change.current {
+            return false;
+        }
+        let led = self.heads.values().any(|head| *head == change.new);
+        let before = self.heads.insert(change.node.clone(), change.new);
+        let left = before.is_some_and(|before| self.heads.values().all(|head| *head != before));
+        let follows =
+            before.is_some_and(|before| self.tree.parent(&change.new.root) == Some(before.root));
+        !led || left || !follows
     }
 
     /// Ends every slot that is over at `at` and has not been ended.
@@ -108,12 +121,15 @@ impl Network {
         let branches = self.branches(at);
         let mut changes = Vec::new();
         if let Some(branch) = canonical(&self.tree, &branches, self.finalized) {
-            changes.extend(self.slots.judge(
-                &self.tree,
-                branch.head,
-                first,
-                running.saturating_sub(1),
-            ));
+            // Where a head has moved on to a block without links, nobody knows yet what it passed over.
+            let linked = |node| self.heads.get(node) == self.linked_heads.get(node);
+            let all_linked = branch.nodes.iter().all(linked);
+            let last = if all_linked {
+                running.saturating_sub(1)
+            } else {
+                branch.head.slot
+            };
+            changes.extend(self.slots.judge(&self.tree, branch.head, first, last));
         }
         if let Some(checkpoint) = self.new_checkpoint(at) {
             self.finalized = Some(checkpoint);

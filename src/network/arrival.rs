@@ -1,6 +1,7 @@
 //! Arrivals of blocks over all nodes: first seen, delta of each node, dispersion, lateness; one record per block.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -69,10 +70,17 @@ struct Times([Option<i64>; Source::ALL.len()]);
 #[derive(Debug, Default)]
 struct Record {
     seen: BTreeMap<NodeName, Times>,
-    /// Latest and first time anything was said of it.
+    /// When the first node showed it.
     first_heard: DateTime<Utc>,
-    told: Option<NetworkBlock>,
-    told_at: DateTime<Utc>,
+    told: Option<Told>,
+}
+
+/// What was told of a block last, not in full: there are many blocks, and many nodes to each.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    at: DateTime<Utc>,
+    revision: u32,
+    fingerprint: u64,
 }
 
 /// Blocks within the slots kept.
@@ -147,23 +155,31 @@ impl Arrivals {
             };
             let due = match &record.told {
                 None => {
-                    record.everyone_imported(context.live)
-                        || now - record.first_heard >= context.settle
+                    let heard_for = now - record.first_heard;
+                    let settled =
+                        record.everyone_imported(context.live) || heard_for >= context.settle;
+                    // The judges of heads lag behind by the time that heads wait.
+                    let judged = context.slots.status_of(*block).is_some();
+                    settled && (judged || heard_for >= context.settle * 2)
                 }
-                Some(_) => now - record.told_at >= context.settle,
+                Some(told) => now - told.at >= context.settle,
             };
             if !due {
                 return true;
             }
             let mut latest = describe(*block, record, context);
-            if let Some(before) = &record.told {
+            let fingerprint = fingerprint(&latest);
+            if let Some(before) = record.told {
                 latest.revision = before.revision + 1;
-                if !differs(before, &latest) {
+                if before.fingerprint == fingerprint {
                     return false;
                 }
             }
-            record.told = Some(latest.clone());
-            record.told_at = now;
+            record.told = Some(Told {
+                at: now,
+                revision: latest.revision,
+                fingerprint,
+            });
             told.push(latest);
             false
         });
@@ -284,24 +300,14 @@ fn dispersion(mut deltas: Vec<i64>) -> Option<Dispersion> {
     })
 }
 
-/// Whether somebody who read the earlier record would have to be told: not for a client's name alone.
-fn differs(before: &NetworkBlock, now: &NetworkBlock) -> bool {
-    let facts = |block: &NetworkBlock| {
-        let seen: Vec<_> = block
-            .seen
-            .iter()
-            .map(|seen| (seen.node.clone(), seen.arrival_ms, seen.late))
-            .collect();
-        (
-            block.status,
-            block.finality,
-            block.late,
-            block.first_seen_ms,
-            seen,
-            block.parent_root,
-        )
-    };
-    facts(before) != facts(now)
+/// Equal where somebody who read the earlier record need not be told: a client's name alone is no news.
+fn fingerprint(block: &NetworkBlock) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for seen in &block.seen {
+        (&seen.node, seen.arrival_ms, seen.late).hash(&mut hasher);
+    }
+    (block.status, block.finality, block.late, block.parent_root).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -92,6 +92,11 @@ impl Network {
         }
     }
 
+    /// Blocks remembered, all branches.
+    pub fn blocks_kept(&self) -> usize {
+        self.tree.len()
+    }
+
     /// Takes a fact. The same fact twice changes nothing.
     pub fn observe(&mut self, observation: Observation) {
         let Observation {
@@ -121,7 +126,7 @@ impl Network {
             } => {
                 if self.take_block(block, None, None, at) {
                     let time = arrival_ms.map(|ms| (source, ms));
-                    self.arrivals.record(block, &name, at, time);
+                    self.record(block, &name, at, time);
                     if let Some(node) = self.nodes.get_mut(&name) {
                         node.reports_imports |=
                             time.is_some_and(|(source, _)| source != Source::Gossip);
@@ -134,7 +139,7 @@ impl Network {
                 proposer_index,
             } => {
                 if self.take_block(block, Some(parent_root), proposer_index, at) {
-                    self.arrivals.record(block, &name, at, None);
+                    self.record(block, &name, at, None);
                 }
             }
             Fact::Head(head) => self.take_head(&name, head, Moment::new(at, order, head), false),
@@ -203,7 +208,7 @@ impl Network {
     }
 
     fn insert(&mut self, block: BlockRef, parent: Option<Root>, proposer: Option<u64>) -> bool {
-        if block.slot < self.floor_slot() {
+        if block.slot < self.floor_slot(self.settings.links_kept) {
             self.refused.too_old += 1;
             return false;
         }
@@ -222,6 +227,19 @@ impl Network {
                 self.refused.contradicting += 1;
                 false
             }
+        }
+    }
+
+    fn record(
+        &mut self,
+        block: BlockRef,
+        node: &NodeName,
+        at: DateTime<Utc>,
+        time: Option<(Source, i64)>,
+    ) {
+        // History that was filled in has links and no arrivals.
+        if block.slot >= self.floor_slot(self.settings.slots_kept) {
+            self.arrivals.record(block, node, at, time);
         }
     }
 
@@ -254,21 +272,23 @@ impl Network {
         }
     }
 
-    fn floor_slot(&self) -> u64 {
+    fn floor_slot(&self, kept: u64) -> u64 {
         let judged = self.spec.slot_at(self.judged_upto).unwrap_or(0);
-        judged.saturating_sub(self.settings.slots_kept)
+        judged.saturating_sub(kept)
     }
 
     fn floor_time(&self) -> DateTime<Utc> {
-        match self.floor_slot() {
+        match self.floor_slot(self.settings.slots_kept) {
             0 => DateTime::<Utc>::MIN_UTC,
             slot => self.spec.slot_start(slot),
         }
     }
 
     pub(super) fn forget(&mut self) {
-        let (slot, time) = (self.floor_slot(), self.floor_time());
-        self.tree.prune_below(slot);
+        let slot = self.floor_slot(self.settings.slots_kept);
+        let time = self.floor_time();
+        self.tree
+            .prune_below(self.floor_slot(self.settings.links_kept));
         self.arrivals.prune_below(slot);
         self.slots.prune_below(slot);
         self.reorgs.prune_before(time);

@@ -132,8 +132,10 @@ pub struct Settings {
     pub live_slots: u64,
     /// Slots behind another node's head at which a lone node that changes its head counts as catching up.
     pub behind_slots: u64,
-    /// Slots remembered. Older observations are refused.
+    /// Slots of which arrivals, heads and statuses are remembered. Older observations are refused.
     pub slots_kept: u64,
+    /// Slots of which blocks and parent links are remembered: splits and reorgs reach back no further.
+    pub links_kept: u64,
     /// Nodes remembered. Observations of further ones are refused.
     pub nodes_limit: usize,
     /// Blocks remembered, all branches: a flood of invented blocks ends here.
@@ -150,9 +152,10 @@ impl Default for Settings {
             link_slots: 4,
             live_slots: 8,
             behind_slots: 32,
-            slots_kept: 1_024,
+            slots_kept: 256,
+            links_kept: 32_768,
             nodes_limit: 4_096,
-            blocks_limit: 65_536,
+            blocks_limit: 131_072,
         }
     }
 }

@@ -110,23 +110,27 @@ impl Node {
             .is_some_and(|(_, syncing)| *syncing)
     }
 
-    /// The client's report that fits a head change best: both heads, else one of them, else the nearest in time.
+    /// The client's report of a head change: the one that names both heads, else one of them (clients exchange fields
+    /// or name a wrong block), else none; of equal ones the nearest in time.
     pub(super) fn report_of(
         &self,
         change: &HeadChange,
         within: TimeDelta,
     ) -> Option<ReportedReorg> {
         let at = change.moment.at;
-        let near = self.reports.range(at - within..=at + within);
-        let candidates =
-            near.flat_map(|(time, reports)| reports.iter().map(move |report| (time, report)));
         let old = change.old.map(|head| head.root);
-        let mismatch = |(time, report): &(&DateTime<Utc>, &ReportedReorg)| {
-            let fits = usize::from(report.old_head == old)
-                + usize::from(report.new_head == Some(change.new.root));
-            (2 - fits, (**time - at).abs())
-        };
-        candidates.min_by_key(mismatch).map(|(_, report)| *report)
+        let mut best: Option<((usize, TimeDelta), ReportedReorg)> = None;
+        for (time, reports) in self.reports.range(at - within..=at + within) {
+            for report in reports {
+                let names_new = report.new_head == Some(change.new.root);
+                let misses = 2 - usize::from(report.old_head == old) - usize::from(names_new);
+                let rank = (misses, (*time - at).abs());
+                if misses < 2 && best.is_none_or(|(known, _)| rank < known) {
+                    best = Some((rank, *report));
+                }
+            }
+        }
+        best.map(|(_, report)| report)
     }
 
     /// Takes the heads that are due into the timeline and says what changed, oldest first.

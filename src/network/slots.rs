@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::tree::Tree;
 use crate::slot::{BlockRef, Root};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     Canonical,
     /// There was a block and the chain passed over it.
@@ -15,7 +15,7 @@ pub enum Status {
     Missed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Finality {
     Provisional,
     Final,

@@ -12,19 +12,31 @@ mod report;
 mod rest;
 mod sse;
 
+#[cfg(test)]
+mod tests;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::alert;
 use crate::network::{Fact, Finding, Network, Settings};
+use crate::rules;
 use files::Troubles;
 use recording::Recording;
 use report::Report;
 
-/// Replays each directory and writes one line of JSON for each.
+/// Replays each directory and writes one line of JSON for each; what could not be used is named on standard error.
 pub fn run(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
+    let troubles = replay_all(dirs, out)?;
+    troubles
+        .write_to(&mut std::io::stderr().lock())
+        .context("cannot write to standard error")
+}
+
+fn replay_all(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Troubles> {
     let mut troubles = Troubles::default();
     for dir in dirs {
         let report = replay(dir, &mut troubles)
@@ -33,9 +45,7 @@ pub fn run(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out).context("cannot write the report")?;
     }
     out.flush().context("cannot write the report")?;
-    troubles
-        .write_to(&mut std::io::stderr().lock())
-        .context("cannot write to standard error")
+    Ok(troubles)
 }
 
 fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
@@ -60,22 +70,75 @@ fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
     ] {
         troubles.add(dir, reason, count);
     }
-    Ok(Report::new(&recording, &findings))
+    let alerts = alerts(&recording, &findings);
+    let findings: Vec<Finding> = findings.into_iter().map(|told| told.finding).collect();
+    Ok(Report::new(&recording, &findings, alerts))
+}
+
+/// A finding and when the core told it.
+struct Told {
+    at: DateTime<Utc>,
+    finding: Finding,
+}
+
+/// What the shipped rules make of the findings, on the recording's clock. Recordings hold no host metrics and no agent's
+/// documents, so the rules over those see nothing.
+fn alerts(recording: &Recording, findings: &[Told]) -> Vec<alert::Alert> {
+    let spec = &recording.spec;
+    let (Some(first), Some(last)) = (findings.first(), findings.last()) else {
+        return Vec::new();
+    };
+    let rules = rules::shipped();
+    let patience = rules
+        .iter()
+        .map(|rule| rule.lookback(spec))
+        .max()
+        .unwrap_or_default();
+    let arrival = |told: &Told| alert::Arrival {
+        at: told.at,
+        event: told.finding.to_event(spec),
+    };
+    // What the core can only say of the time after the recording is nobody's fault.
+    let is_recorded = |arrival: &alert::Arrival| {
+        arrival
+            .event
+            .document
+            .timestamp()
+            .is_some_and(|at| at <= recording.ended_at)
+    };
+    let arrivals: Vec<alert::Arrival> = findings.iter().map(arrival).filter(is_recorded).collect();
+    let run = alert::Simulation {
+        chain: spec.clone(),
+        from: first.at,
+        to: last.at + patience,
+        tick: TimeDelta::seconds(1),
+        restart_at: None,
+    };
+    alert::alerts(&alert::simulate(&rules, &arrivals, &run))
 }
 
 /// Nothing of a recording is forgotten.
 fn settings() -> Settings {
     Settings {
-        slots_kept: 1 << 32,
+        slots_kept: u64::MAX,
+        links_kept: u64::MAX,
         blocks_limit: usize::MAX,
         ..Settings::default()
     }
 }
 
 /// Tells the core everything in the order in which it was received, and lets it judge once a slot, as live.
-fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
+fn judge(recording: &Recording, network: &mut Network) -> Vec<Told> {
     let slot = TimeDelta::milliseconds(recording.spec.slot_duration_ms as i64);
     let mut findings = Vec::new();
+    let mut advance = |network: &mut Network, at| {
+        findings.extend(
+            network
+                .advance(at)
+                .into_iter()
+                .map(|finding| Told { at, finding }),
+        );
+    };
     // A parent link holds whenever it was read, and an answer at the end may be the only one that has it.
     for observation in &recording.observations {
         if let Fact::Block {
@@ -91,7 +154,7 @@ fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
     for observation in &recording.observations {
         let at = observation.at;
         if next.is_none_or(|next| at >= next) {
-            findings.extend(network.advance(at));
+            advance(network, at);
             next = Some(at + slot);
         }
         network.observe(observation.clone());
@@ -103,6 +166,6 @@ fn judge(recording: &Recording, network: &mut Network) -> Vec<Finding> {
         .max(settings.split_slots)
         .max(settings.settle_slots)
         + 1;
-    findings.extend(network.advance(recording.ended_at + slot * patience as i32));
+    advance(network, recording.ended_at + slot * patience as i32);
     findings
 }

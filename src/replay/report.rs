@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::recording::Recording;
+use crate::alert::Alert;
 use crate::network::{Finding, Fork, HeadSplit, NetworkBlock, Reorg, SlotStatus, Step};
 use crate::slot::{BlockRef, Root};
 
@@ -17,7 +17,7 @@ pub(super) struct Report {
     reorgs: Vec<ReorgEntry>,
     head_splits: Vec<Split>,
     /// Firings of the rules over the findings, in the shape of DESIGN §7.
-    alerts: Vec<Value>,
+    alerts: Vec<Alert>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +82,7 @@ struct Group {
 }
 
 impl Report {
-    pub(super) fn new(recording: &Recording, findings: &[Finding]) -> Self {
+    pub(super) fn new(recording: &Recording, findings: &[Finding], alerts: Vec<Alert>) -> Self {
         let mut blocks: BTreeMap<BlockRef, &NetworkBlock> = BTreeMap::new();
         let mut slots: BTreeMap<u64, &SlotStatus> = BTreeMap::new();
         let mut reorgs: BTreeMap<(BlockRef, BlockRef, u32), &Reorg> = BTreeMap::new();
@@ -131,7 +131,7 @@ impl Report {
                 .collect(),
             reorgs: reorgs.into_iter().map(ReorgEntry::from).collect(),
             head_splits: splits.into_iter().map(Split::from).collect(),
-            alerts: Vec::new(),
+            alerts,
         }
     }
 }

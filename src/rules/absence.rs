@@ -61,7 +61,10 @@ impl Absence {
     /// A listed entity that never sent is silent since we listen.
     fn never_seen(&self, scene: &Scene<'_>) -> Judgement {
         let silent = scene.now - scene.reading_since;
-        let outcome = if silent <= self.after.resolve(scene.chain) {
+        let outcome = if !scene.expected {
+            let reason = "nothing is known of it since the start";
+            Outcome::NoData { reason }
+        } else if silent <= self.after.resolve(scene.chain) {
             let reason = "not seen yet";
             Outcome::NoData { reason }
         } else {

@@ -9,7 +9,7 @@ use super::key::Key;
 use super::period::Period;
 use super::span::Span;
 use super::threshold::Threshold;
-use super::window::{Sample, Window};
+use super::window::{LATE_LIMIT, Sample, Window};
 use crate::event::Document;
 use crate::slot::ChainSpec;
 
@@ -68,6 +68,8 @@ pub(super) struct Scene<'a> {
     pub window: &'a Window,
     pub now: DateTime<Utc>,
     pub chain: &'a ChainSpec,
+    /// The key is listed in the rule.
+    pub expected: bool,
     /// When documents began to come (again): silence before it says nothing.
     pub reading_since: DateTime<Utc>,
 }
@@ -133,14 +135,24 @@ impl Condition {
         matches!(self, Self::Event(_))
     }
 
-    /// How far back documents matter to a judgement.
-    pub(super) fn lookback(&self, chain: &ChainSpec) -> TimeDelta {
+    /// The documents that a judgement rests on, and a mail may quote, are at most this old.
+    pub(super) fn window(&self, chain: &ChainSpec) -> TimeDelta {
         match self {
             Self::Threshold(threshold) => threshold.over.resolve(chain),
-            // Twice, to know when an entity that fell silent came back.
-            Self::Absence(absence) => absence.after.resolve(chain) * 2,
+            Self::Absence(absence) => absence.remember.resolve(chain),
             Self::Event(event) => event.quiet.resolve(chain),
             Self::Span(span) => span.forget.resolve(chain),
+        }
+    }
+
+    /// How far back documents are read at a start, by their `@timestamp`.
+    pub(super) fn lookback(&self, chain: &ChainSpec) -> TimeDelta {
+        match self {
+            // Twice, to know when an entity that fell silent came back; the silent ones are asked for by key.
+            Self::Absence(absence) => absence.after.resolve(chain) * 2,
+            // What was found late counts by when it was found.
+            Self::Event(_) => self.window(chain) + LATE_LIMIT,
+            Self::Threshold(_) | Self::Span(_) => self.window(chain),
         }
     }
 

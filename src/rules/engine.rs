@@ -77,12 +77,12 @@ impl Engine {
             .collect()
     }
 
-    /// One query for all rules of a stream: the documents of `[from, to)` that at least one of them counts.
-    pub fn query_dsl(&self, stream: DataStream, from: DateTime<Utc>, to: DateTime<Utc>) -> Value {
+    /// What to ask Elasticsearch of a stream: the documents that at least one rule counts. No bound on time.
+    pub fn filter_dsl(&self, stream: DataStream) -> Value {
         let of_stream = self
             .rules()
             .filter(|rule| rule.settings.query.stream == stream);
-        let should: Vec<Value> = of_stream.map(|rule| rule.query_dsl(from, to)).collect();
+        let should: Vec<Value> = of_stream.map(|rule| rule.filter_dsl()).collect();
         json!({"bool": {"should": should, "minimum_should_match": 1}})
     }
 
@@ -176,8 +176,9 @@ impl Watch {
         if condition.is_evidence(&sample) {
             sample.details = Some(Box::new(Details::of(document, settings)));
         }
+        let revision = document.get_u64("ethereum.revision").unwrap_or_default();
         let window = self.windows.entry(key).or_default();
-        let pushed_out = window.insert(id, at, created.unwrap_or(at), sample);
+        let pushed_out = window.insert(id, at, revision, sample);
         self.counters.pushed_out += pushed_out as u64;
         self.counters.documents += 1;
         true
@@ -204,6 +205,7 @@ impl Watch {
         let mut evaluations = Vec::with_capacity(keys.len());
         for key in keys {
             let scene = Scene {
+                expected: self.rule.condition.expected().contains(&key),
                 window: self.windows.get(&key).unwrap_or(&empty),
                 now,
                 chain,
@@ -229,7 +231,8 @@ impl Watch {
                     ("limit", rule.figure(limit)),
                     ("key", super::clean(&key.to_string())),
                 ];
-                let all = scene.window.between(DateTime::<Utc>::MIN_UTC, scene.now);
+                let from = scene.now - rule.condition.window(scene.chain);
+                let all = scene.window.between(from, scene.now);
                 let details = all
                     .rev()
                     .filter_map(|(_, sample)| sample.details.as_deref());

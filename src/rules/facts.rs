@@ -11,8 +11,6 @@ use crate::event::Document;
 
 /// Nodes named in a mail; the rest is counted.
 const MAX_NODES: usize = 50;
-/// Documents shown in a mail: the newest.
-const MAX_SHOWN: usize = 5;
 /// Characters of one value that a mail shows.
 const MAX_TEXT: usize = 400;
 
@@ -113,7 +111,7 @@ impl Facts {
             }
             clients.extend_from_slice(&details.clients);
             facts.slot = facts.slot.max(details.slot);
-            if facts.shown.len() == MAX_SHOWN {
+            if facts.shown.len() == settings.show_newest {
                 facts.more_documents += 1;
             } else if !details.shown.is_empty() {
                 facts.shown.push(details.shown.clone());
@@ -135,8 +133,8 @@ impl Facts {
 }
 
 impl Facts {
-    /// Takes newer facts over; nodes and clients of the incident so far stay named.
-    pub(crate) fn renew(&mut self, newer: &Self) {
+    /// Takes newer facts over; nodes and clients of the incident so far stay named, and documents shown up to `limit`.
+    pub(crate) fn renew(&mut self, newer: &Self, limit: usize) {
         let mut older = std::mem::replace(self, newer.clone());
         older
             .nodes
@@ -151,9 +149,9 @@ impl Facts {
         self.clients.dedup();
         self.clients.truncate(MAX_NODES);
         self.slot = self.slot.max(older.slot);
-        if self.shown.is_empty() {
-            self.shown = older.shown;
-        }
+        older.shown.retain(|shown| !self.shown.contains(shown));
+        self.shown.append(&mut older.shown);
+        self.shown.truncate(limit);
     }
 }
 

@@ -11,6 +11,7 @@ mod event;
 mod facts;
 mod filter;
 mod key;
+mod load;
 mod period;
 mod rule;
 mod shipped;
@@ -23,7 +24,12 @@ pub use self::engine::{Counters, Engine, Evaluation};
 pub use self::facts::{Facts, Witness, clean};
 pub use self::filter::Query;
 pub use self::key::Key;
+pub use self::load::{Overrides, load, parse, parse_with};
 pub use self::period::Period;
 pub(crate) use self::period::elapsed;
-pub use self::rule::{NoData, Overrides, Rule, Settings, Severity, load, parse, parse_with};
+pub use self::rule::{NoData, Rule, Settings, Severity};
+pub(crate) use self::shipped::FILES as SHIPPED_FILES;
 pub use self::shipped::shipped;
+
+#[cfg(test)]
+mod tests;

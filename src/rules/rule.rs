@@ -1,8 +1,5 @@
 //! A rule file: what it is called, which documents it reads, when it fires, what its mail says.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +7,6 @@ use serde_json::{Value, json};
 use super::condition::{Condition, Kind};
 use super::filter::Query;
 use super::period::{Period, elapsed};
-use crate::config::{self, Problem};
 use crate::event;
 use crate::slot::ChainSpec;
 
@@ -75,6 +71,9 @@ pub struct Settings {
     /// Fields of the documents that the mail lists.
     #[serde(default)]
     pub show: Vec<Show>,
+    /// Documents that it lists: the newest.
+    #[serde(default = "five")]
+    pub show_newest: usize,
 }
 
 /// **critical**: the network or own duties are at stake now; **warning**: look today; **info**: recorded, not mailed
@@ -115,128 +114,22 @@ pub struct Show {
     pub label: String,
 }
 
-/// Changes to rules from the configuration: `[rules.override.NAME]`, merged into the rule's file before it is read.
-pub type Overrides = BTreeMap<String, toml::Table>;
-
 #[derive(Debug, Clone, Deserialize)]
-struct Tagged {
+pub(super) struct Tagged {
     #[serde(rename = "type")]
-    kind: Kind,
-}
-
-#[derive(Deserialize)]
-struct FirstPass {
-    condition: Tagged,
-}
-
-#[derive(Deserialize)]
-struct SecondPass<C> {
-    condition: toml::Spanned<C>,
-}
-
-/// Reads a rule; complaints carry file, line and column.
-pub fn parse(file: &str, text: &str) -> Result<Rule, Problem> {
-    // Two passes keep the places: serde's tagged enums forget where in the file a value stood.
-    let kind = read::<FirstPass>(file, text)?.condition.kind;
-    let settings = read::<Settings>(file, text)?;
-    let (condition, place) = match kind {
-        Kind::Threshold => condition(file, text, Condition::Threshold)?,
-        Kind::Absence => condition(file, text, Condition::Absence)?,
-        Kind::Event => condition(file, text, Condition::Event)?,
-        Kind::Span => condition(file, text, Condition::Span)?,
-    };
-    if let Some(message) = condition.complaint() {
-        let line = text.get(..place).unwrap_or(text).matches('\n').count() + 1;
-        return Err(Problem {
-            file: file.to_owned(),
-            at: Some((line, 1)),
-            message: format!("condition: {message}"),
-        });
-    }
-    let stem = Path::new(file).file_stem().unwrap_or_default();
-    Ok(Rule {
-        name: stem.to_string_lossy().into_owned(),
-        settings,
-        condition,
-    })
-}
-
-/// As [`parse`], with the configuration's changes to this rule.
-pub fn parse_with(file: &str, text: &str, overrides: &Overrides) -> Result<Rule, Problem> {
-    let rule = parse(file, text)?;
-    let Some(changes) = overrides.get(&rule.name) else {
-        return Ok(rule);
-    };
-    let in_override = |message: String| Problem {
-        file: format!("[rules.override.{}]", rule.name),
-        at: None,
-        message,
-    };
-    let mut table: toml::Table =
-        toml::from_str(text).map_err(|error| in_override(error.message().to_owned()))?;
-    merge(&mut table, changes);
-    parse(file, &table.to_string()).map_err(|problem| in_override(problem.message))
-}
-
-/// The shipped rules and those of `dirs`, changed by `overrides`. A rule of a directory replaces the shipped one of
-/// its name. An override of no rule is an error: it is a typing mistake.
-pub fn load(dirs: &[PathBuf], overrides: &Overrides) -> anyhow::Result<Vec<Rule>> {
-    let mut rules = BTreeMap::new();
-    for (file, text) in super::shipped::FILES {
-        let rule = parse_with(file, text, overrides)?;
-        rules.insert(rule.name.clone(), rule);
-    }
-    for path in rule_files(dirs)? {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| anyhow::anyhow!("cannot read {file}: {error}"))?;
-        let rule = parse_with(&file, &text, overrides)?;
-        rules.insert(rule.name.clone(), rule);
-    }
-    if let Some(name) = overrides.keys().find(|name| !rules.contains_key(*name)) {
-        let known: Vec<&str> = rules.keys().map(String::as_str).collect();
-        anyhow::bail!(
-            "[rules.override.{name}]: no such rule, there are {}",
-            known.join(", ")
-        );
-    }
-    Ok(rules.into_values().collect())
-}
-
-/// `NAME.toml` of the directories, sorted; scenarios are left to the rule tests.
-fn rule_files(dirs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for dir in dirs {
-        let entries = std::fs::read_dir(dir).map_err(|error| {
-            anyhow::anyhow!("cannot read the rules in {}: {error}", dir.display())
-        })?;
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".toml") && !name.ends_with(".scenario.toml") {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
+    pub kind: Kind,
 }
 
 impl Rule {
-    /// The documents this rule reads of `[from, to)`, as Query DSL. Documents count by their time; those found late
-    /// by the time they were created.
+    /// The documents this rule counts, as a Query DSL clause without bounds on time.
+    pub fn filter_dsl(&self) -> Value {
+        json!({"bool": {"filter": self.settings.query.dsl()}})
+    }
+
+    /// The same for `[from, to)`, as links, backtests and ad hoc questions need it.
     pub fn query_dsl(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Value {
-        let between = |field: &str| {
-            let (from, to) = (event::timestamp(from), event::timestamp(to));
-            json!({"range": {field: {"gte": from, "lt": to}}})
-        };
-        let time = if self.condition.counts_when_found() {
-            let should = [between("@timestamp"), between("event.created")];
-            json!({"bool": {"should": should, "minimum_should_match": 1}})
-        } else {
-            between("@timestamp")
-        };
-        let mut filter = vec![time];
+        let (from, to) = (event::timestamp(from), event::timestamp(to));
+        let mut filter = vec![json!({"range": {"@timestamp": {"gte": from, "lt": to}}})];
         filter.extend(self.settings.query.dsl());
         json!({"bool": {"filter": filter}})
     }
@@ -287,32 +180,6 @@ impl Rule {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, Problem> {
-    // A rule is not a place for secrets: `${…}` stays an error like an unset variable.
-    config::parse(file, text, &|_| None)
-}
-
-fn condition<C: serde::de::DeserializeOwned>(
-    file: &str,
-    text: &str,
-    variant: fn(C) -> Condition,
-) -> Result<(Condition, usize), Problem> {
-    let spanned = read::<SecondPass<C>>(file, text)?.condition;
-    let place = spanned.span().start;
-    Ok((variant(spanned.into_inner()), place))
-}
-
-fn merge(into: &mut toml::Table, changes: &toml::Table) {
-    for (name, change) in changes {
-        match (into.get_mut(name), change) {
-            (Some(toml::Value::Table(into)), toml::Value::Table(change)) => merge(into, change),
-            _ => {
-                into.insert(name.clone(), change.clone());
-            }
-        }
-    }
-}
-
 fn first() -> u32 {
     1
 }
@@ -323,6 +190,10 @@ fn yes() -> bool {
 
 fn thousand() -> usize {
     1_000
+}
+
+fn five() -> usize {
+    5
 }
 
 fn zero() -> Period {

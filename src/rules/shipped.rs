@@ -1,57 +1,87 @@
-//! The rules of `rules/`, embedded.
+//! The rules of `rules/` and their scenarios, embedded.
 
-use super::rule::{Rule, parse};
+use super::load::parse;
+use super::rule::Rule;
 
-/// File name and text of each shipped rule.
-pub(crate) const FILES: [(&str, &str); 12] = [
-    (
-        "disk_nearly_full.toml",
-        include_str!("../../rules/disk_nearly_full.toml"),
-    ),
-    (
-        "error_logs.toml",
-        include_str!("../../rules/error_logs.toml"),
-    ),
-    (
-        "head_split.toml",
-        include_str!("../../rules/head_split.toml"),
-    ),
-    (
-        "late_block.toml",
-        include_str!("../../rules/late_block.toml"),
-    ),
-    (
-        "late_block_rate.toml",
-        include_str!("../../rules/late_block_rate.toml"),
-    ),
-    ("low_peers.toml", include_str!("../../rules/low_peers.toml")),
-    (
-        "missed_slots.toml",
-        include_str!("../../rules/missed_slots.toml"),
-    ),
-    (
-        "missed_slots_run.toml",
-        include_str!("../../rules/missed_slots_run.toml"),
-    ),
-    (
-        "node_silent.toml",
-        include_str!("../../rules/node_silent.toml"),
-    ),
-    ("reorg.toml", include_str!("../../rules/reorg.toml")),
-    (
-        "reorg_shallow.toml",
-        include_str!("../../rules/reorg_shallow.toml"),
-    ),
-    (
-        "sync_distance.toml",
-        include_str!("../../rules/sync_distance.toml"),
-    ),
+pub(crate) struct Shipped {
+    pub name: &'static str,
+    pub rule: &'static str,
+    pub scenarios: &'static str,
+}
+
+pub(crate) const FILES: [Shipped; 12] = [
+    Shipped {
+        name: "disk_nearly_full",
+        rule: include_str!("../../rules/disk_nearly_full.toml"),
+        scenarios: include_str!("../../rules/disk_nearly_full.scenario.toml"),
+    },
+    Shipped {
+        name: "error_logs",
+        rule: include_str!("../../rules/error_logs.toml"),
+        scenarios: include_str!("../../rules/error_logs.scenario.toml"),
+    },
+    Shipped {
+        name: "head_split",
+        rule: include_str!("../../rules/head_split.toml"),
+        scenarios: include_str!("../../rules/head_split.scenario.toml"),
+    },
+    Shipped {
+        name: "late_block",
+        rule: include_str!("../../rules/late_block.toml"),
+        scenarios: include_str!("../../rules/late_block.scenario.toml"),
+    },
+    Shipped {
+        name: "late_block_rate",
+        rule: include_str!("../../rules/late_block_rate.toml"),
+        scenarios: include_str!("../../rules/late_block_rate.scenario.toml"),
+    },
+    Shipped {
+        name: "low_peers",
+        rule: include_str!("../../rules/low_peers.toml"),
+        scenarios: include_str!("../../rules/low_peers.scenario.toml"),
+    },
+    Shipped {
+        name: "missed_slots",
+        rule: include_str!("../../rules/missed_slots.toml"),
+        scenarios: include_str!("../../rules/missed_slots.scenario.toml"),
+    },
+    Shipped {
+        name: "missed_slots_run",
+        rule: include_str!("../../rules/missed_slots_run.toml"),
+        scenarios: include_str!("../../rules/missed_slots_run.scenario.toml"),
+    },
+    Shipped {
+        name: "node_silent",
+        rule: include_str!("../../rules/node_silent.toml"),
+        scenarios: include_str!("../../rules/node_silent.scenario.toml"),
+    },
+    Shipped {
+        name: "reorg",
+        rule: include_str!("../../rules/reorg.toml"),
+        scenarios: include_str!("../../rules/reorg.scenario.toml"),
+    },
+    Shipped {
+        name: "reorg_shallow",
+        rule: include_str!("../../rules/reorg_shallow.toml"),
+        scenarios: include_str!("../../rules/reorg_shallow.scenario.toml"),
+    },
+    Shipped {
+        name: "sync_distance",
+        rule: include_str!("../../rules/sync_distance.toml"),
+        scenarios: include_str!("../../rules/sync_distance.scenario.toml"),
+    },
 ];
+
+impl Shipped {
+    pub(crate) fn file(&self) -> String {
+        format!("{}.toml", self.name)
+    }
+}
 
 /// The shipped rules as they stand. A test parses every one, so that none is left out here.
 pub fn shipped() -> Vec<Rule> {
-    FILES
+    let parsed = FILES
         .iter()
-        .filter_map(|(file, text)| parse(file, text).ok())
-        .collect()
+        .map(|shipped| parse(&shipped.file(), shipped.rule));
+    parsed.filter_map(Result::ok).collect()
 }

@@ -208,3 +208,111 @@ impl Aggregate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::DocumentId;
+    use crate::rules::window::Window;
+    use crate::slot::ChainSpec;
+    use chrono::TimeDelta;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(1_000_000 + second)
+    }
+
+    /// The judgement at second 60 over documents `(second, value)`, the value also being the slot of `per`.
+    fn judge(condition: &str, values: &[(i64, f64)]) -> Judgement {
+        let text = format!("type = \"threshold\"\nover = \"60s\"\n{condition}");
+        let threshold: Threshold = toml::from_str(&text).unwrap();
+        assert_eq!(threshold.complaint(), None);
+        let mut window = Window::default();
+        for (nth, (second, value)) in values.iter().enumerate() {
+            let mut document = Document::at(at(*second));
+            document.set("v", *value);
+            document.set("slot", *second / 10);
+            let mut sample = threshold.sample(&document).unwrap();
+            sample.happened = at(*second);
+            window.insert(
+                &DocumentId::of(&[&nth.to_string()]),
+                at(*second),
+                nth as u64,
+                sample,
+            );
+        }
+        threshold.judge(&Scene {
+            window: &window,
+            now: at(60),
+            chain: &ChainSpec::example(),
+            expected: false,
+            reading_since: at(0),
+        })
+    }
+
+    #[test]
+    fn aggregates_over_the_window() {
+        // The first document is just outside: the window is open at its old end.
+        let values = [(0, 100.0), (10, 3.0), (20, 1.0), (30, 3.0), (60, 2.0)];
+        let value = |aggregate: &str| {
+            let needs_field = !matches!(aggregate, "count" | "share" | "run");
+            let field = if needs_field {
+                "field = \"v\""
+            } else {
+                "matching = [{ field = \"v\", gte = 2 }]"
+            };
+            let text = format!("aggregate = \"{aggregate}\"\n{field}\nabove = 1000");
+            judge(&text, &values).value.unwrap()
+        };
+        let all = [
+            "count",
+            "min",
+            "max",
+            "avg",
+            "sum",
+            "last",
+            "cardinality",
+            "share",
+            "run",
+        ]
+        .map(value);
+        assert_eq!(all, [3.0, 1.0, 3.0, 2.25, 9.0, 2.0, 3.0, 75.0, 2.0]);
+    }
+
+    #[test]
+    fn nothing_is_no_data_except_for_a_count() {
+        let outcome =
+            |aggregate: &str| judge(&format!("aggregate = {aggregate}\nbelow = 1"), &[]).outcome;
+        assert!(matches!(
+            outcome("\"last\"\nfield = \"v\""),
+            Outcome::NoData { .. }
+        ));
+        assert!(matches!(outcome("\"share\""), Outcome::NoData { .. }));
+        assert!(matches!(outcome("\"count\""), Outcome::Breach { .. }));
+    }
+
+    #[test]
+    fn between_the_limits_nothing_changes() {
+        let outcome = |value: f64| {
+            let text = "aggregate = \"last\"\nfield = \"v\"\nabove = 90\nrecover = 85\nscale = 100";
+            judge(text, &[(10, 0.95), (20, 0.5), (30, 0.91), (40, value)]).outcome
+        };
+        let breach = Outcome::Breach {
+            since: at(30),
+            last: at(40),
+        };
+        assert_eq!(outcome(0.92), breach);
+        assert_eq!(outcome(0.88), Outcome::Hold);
+        assert_eq!(outcome(0.85), Outcome::Clear { since: None });
+    }
+
+    #[test]
+    fn the_newest_document_about_a_slot_counts() {
+        let text = "aggregate = \"run\"\nper = \"slot\"\nabove = 2\nmatching = [{ field = \"v\", is = 1 }]";
+        let run = |values: &[(i64, f64)]| judge(text, values).value;
+        assert_eq!(run(&[(10, 1.0), (20, 1.0), (30, 1.0)]), Some(3.0));
+        assert_eq!(
+            run(&[(10, 1.0), (20, 1.0), (30, 1.0), (20, 0.0)]),
+            Some(1.0)
+        );
+    }
+}

@@ -12,7 +12,7 @@ pub(super) const MAX_SAMPLES: usize = 20_000;
 /// Documents per key whose contents are kept for the mail: the newest.
 const MAX_DETAILED: usize = 32;
 /// A document found later than this after its time is judged as the history it is.
-const LATE_LIMIT: TimeDelta = TimeDelta::hours(1);
+pub(super) const LATE_LIMIT: TimeDelta = TimeDelta::hours(1);
 /// Further ahead of the clock than this, a document's time is nonsense.
 const FUTURE_LIMIT: TimeDelta = TimeDelta::days(1);
 
@@ -31,8 +31,8 @@ pub(super) struct Sample {
     pub details: Option<Box<Details>>,
 }
 
-/// Documents order by the time they count at, then by creation, then by id: the same in every run.
-type Order = (DateTime<Utc>, DateTime<Utc>, DocumentId);
+/// Documents order by the time they count at, of the same thing by revision, then by id: the same in every run.
+type Order = (DateTime<Utc>, u64, DocumentId);
 
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -45,11 +45,11 @@ impl Window {
         &mut self,
         id: &DocumentId,
         counts_at: DateTime<Utc>,
-        created: DateTime<Utc>,
+        revision: u64,
         sample: Sample,
     ) -> usize {
         self.samples
-            .insert((counts_at, created, id.clone()), sample);
+            .insert((counts_at, revision, id.clone()), sample);
         let detailed = self.samples.values_mut().rev();
         let mut detailed = detailed.filter(|sample| sample.details.is_some());
         if let Some(oldest) = detailed.nth(MAX_DETAILED) {
@@ -112,7 +112,7 @@ mod tests {
 
     fn insert(window: &mut Window, second: i64, id: &str) {
         let id = DocumentId::of(&[id]);
-        window.insert(&id, at(second), at(second), Sample::default());
+        window.insert(&id, at(second), 0, Sample::default());
     }
 
     #[test]

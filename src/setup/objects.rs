@@ -88,10 +88,9 @@ pub(super) const COMPONENTS: [Embedded; 5] = [
     embedded!("components", "ethmon-metricset"),
 ];
 
-pub(super) const INDICES: [Embedded; 3] = [
+pub(super) const INDICES: [Embedded; 2] = [
     embedded!("indices", "ethmon-states"),
     embedded!("indices", "ethmon-notices"),
-    embedded!("indices", "ethmon-lease"),
 ];
 
 pub(super) const ROLES: [Embedded; 3] = [

@@ -149,7 +149,7 @@ async fn compare_and_set_has_one_winner() {
     };
     let client = support::ready(&url).await;
     let id = format!("a/b c?{}", uuid::Uuid::new_v4());
-    let index = "ethmon-lease";
+    let index = "ethmon-states";
     assert_eq!(client.document(index, &id).await.unwrap(), None);
     assert_eq!(
         client.document("ethmon-nosuchindex", &id).await.unwrap(),
@@ -202,7 +202,7 @@ async fn searches_are_whole_or_fail() {
     let query = [("wait_for_active_shards", "0"), ("timeout", "1s")];
     client.put(&stuck, &query, Some(&settings)).await.unwrap();
     let partial = client
-        .search(&format!("{stuck},ethmon-lease"), &all)
+        .search(&format!("{stuck},ethmon-states"), &all)
         .await
         .unwrap_err();
     assert!(

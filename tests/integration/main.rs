@@ -4,6 +4,8 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod agent;
+mod beacon_node;
 mod bulk_server;
 mod elastic;
 mod setup;

@@ -101,7 +101,7 @@ struct Blocks {
     head: Option<Root>,
     /// The head whose note is kept.
     noted: Option<Root>,
-    /// Whether there is a last known block that a walk should reach.
+    /// Whether there is something told that a walk should reach.
     has_history: bool,
 }
 
@@ -142,7 +142,7 @@ impl Blocks {
             Outcome::Block(root, Ok(contents)) => {
                 let slot = contents.slot;
                 match self.tracker.fetched(root, *contents, now) {
-                    Parent::Known => {}
+                    Parent::Known => self.has_history = true,
                     Parent::Missing(parent) => debug!(
                         block = root.short(),
                         parent = parent.short(),
@@ -157,9 +157,9 @@ impl Blocks {
                             "back-fill is at its limit, older blocks are left out"
                         );
                     }
-                    Parent::Cut(_) => {}
+                    // The first walk of all has nothing to reach.
+                    Parent::Cut(_) => self.has_history = true,
                 }
-                self.has_history = true;
             }
             Outcome::Block(root, Err(reason)) => {
                 if self.tracker.failed(root, reason.clone(), now) {
@@ -188,12 +188,14 @@ impl Blocks {
                 .with_setting(|setting| document::block(setting, ready, slot::now()));
             self.context.outbox.send(event).await;
         }
-        // Noted after the document is sent: a crash between costs a repeated document, never a missing one.
+        // Noted after the document is sent, and once no older block is in hand: a crash between costs a repeated
+        // document, never a missing one.
         let head = self
             .head
             .filter(|head| self.noted != Some(*head) && self.tracker.is_told(*head));
         if let Some(root) = head
             && let Some(slot) = self.tracker.slot_of(root)
+            && self.tracker.is_all_told_up_to(slot)
         {
             backfill::remember(&self.context, BlockRef { slot, root }).await;
             self.noted = Some(root);

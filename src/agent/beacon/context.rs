@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, ApiError};
@@ -20,6 +20,8 @@ pub(super) struct Context {
     pub(super) spec: watch::Receiver<Arc<ChainSpec>>,
     pub(super) clock: watch::Receiver<Clock>,
     pub(super) stop: CancellationToken,
+    /// The node answers again: no use to wait out a back-off.
+    pub(super) is_back: Arc<Notify>,
     shared: Arc<Mutex<NodeState>>,
 }
 
@@ -61,6 +63,7 @@ impl Context {
             spec,
             clock,
             stop,
+            is_back: Arc::default(),
             shared: Arc::default(),
         }
     }

@@ -198,7 +198,7 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap());
         let block_json = blocks
-            .find(|block| block["slot"] == slot.to_string())
+            .find(|block| block["slot"].as_str() == Some(&slot.to_string()))
             .unwrap();
         block(&json!({"version": "electra", "data": {"message": block_json}})).unwrap()
     }

@@ -134,15 +134,13 @@ impl FrameCutter {
         self.has_fields = true;
         match name {
             b"event" => self.event = value[..value.len().min(KEPT_PREFIX_BYTES)].to_vec(),
-            b"data" => {
-                if !self.oversized || self.data.is_empty() {
-                    self.data.extend_from_slice(value);
-                    self.data.push(b'\n');
-                }
+            b"data" if !self.oversized || self.data.is_empty() => {
+                self.data.extend_from_slice(value);
+                self.data.push(b'\n');
             }
             // `id` and `retry` mean nothing without a server that resumes. A line that is no field at all (a page of
             // HTML in the stream) is kept, so that the frame shows what came.
-            b"id" | b"retry" => {}
+            b"data" | b"id" | b"retry" => {}
             _ if self.data.len() < KEPT_PREFIX_BYTES => {
                 self.data.extend_from_slice(line);
                 self.data.push(b'\n');

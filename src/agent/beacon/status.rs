@@ -59,7 +59,7 @@ impl Poller {
         let now = slot::now();
         let spec = self.context.spec();
         let api = &self.context.api;
-        let wants_peers = self.polls % PEERS_EVERY_POLLS == 0;
+        let wants_peers = self.polls.is_multiple_of(PEERS_EVERY_POLLS);
         let (syncing, peer_count, head, finality, peers) = tokio::join!(
             api.get("/eth/v1/node/syncing"),
             api.get("/eth/v1/node/peer_count"),
@@ -98,7 +98,10 @@ impl Poller {
             (Some(reason), true) => {
                 warn!(node = %api.endpoint(), reason, "beacon node does not answer")
             }
-            (None, false) => info!(node = %api.endpoint(), "beacon node answers again"),
+            (None, false) => {
+                info!(node = %api.endpoint(), "beacon node answers again");
+                self.context.is_back.notify_waiters();
+            }
             _ => {}
         }
         if let Ok(syncing) = &syncing {
@@ -150,7 +153,7 @@ impl Poller {
             return;
         }
         let running = spec.slot_at(now).unwrap_or(0);
-        let is_last_of_epoch = (running + 1) % spec.slots_per_epoch == 0;
+        let is_last_of_epoch = (running + 1).is_multiple_of(spec.slots_per_epoch);
         if !is_last_of_epoch && was_reachable {
             return;
         }

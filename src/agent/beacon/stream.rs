@@ -96,6 +96,7 @@ pub(super) async fn run(
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = stream.context.is_back.notified() => {}
             () = stop.cancelled() => return Ok(()),
         }
     }

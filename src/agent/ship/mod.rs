@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::files::LogBatch;
-use self::files::Progress;
+use self::files::{BatchNumber, Progress};
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use super::counters::{Counters, Output};
+use super::logs::LogBatch;
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
@@ -77,7 +77,7 @@ pub async fn run(
         let wake_at = ship.wake_at();
         tokio::select! {
             Some(done) = ship.work.next() => ship.finish(done)?,
-            batch = files.recv(), if ship.has_room() && !ship.files_ended => match batch {
+            batch = files.recv(), if ship.takes_files() => match batch {
                 Some(batch) => ship.accept(batch, &seal),
                 None => ship.files_ended = true,
             },
@@ -125,6 +125,8 @@ struct Ship {
     held_events: usize,
     held_bytes: usize,
     spool_has_more: bool,
+    /// Announces a file and is not yet durable: what follows has to wait.
+    announced: Option<BatchNumber>,
     files_ended: bool,
     sources_ended: bool,
     /// A wait for a person was told.
@@ -154,6 +156,7 @@ impl Ship {
             held_events: 0,
             held_bytes: 0,
             spool_has_more: true,
+            announced: None,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -228,6 +231,9 @@ impl Ship {
             Done::Settled(outcome) => {
                 self.settling = false;
                 outcome?;
+                self.announced = self
+                    .announced
+                    .filter(|number| self.progress.is_pending(*number));
             }
             Done::Answered {
                 batch,
@@ -245,6 +251,7 @@ impl Ship {
 
     fn accept(&mut self, batch: LogBatch, seal: &Seal) {
         let (number, events) = self.progress.begin(batch);
+        self.announced = events.is_empty().then_some(number);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
             datasets.push(event.stream.dataset());
@@ -264,6 +271,10 @@ impl Ship {
             },
             Instant::now(),
         );
+    }
+
+    fn takes_files(&self) -> bool {
+        self.has_room() && !self.files_ended && self.announced.is_none()
     }
 
     fn has_room(&self) -> bool {

@@ -22,3 +22,6 @@ pub struct Mail {
     /// The opening mail's Message-ID, for reminders and recoveries.
     pub in_reply_to: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,9 +150,13 @@ fn rows(
         rows.extend(incident.peak.map(|peak| ("Peak", against(Some(peak)))));
         rows.push(("It was", clean(&facts.line)));
     } else {
-        let noticed = elapsed(transition.at - incident.started_at);
         let since = moment(incident.started_at, chain);
-        rows.push(("Since", format!("{since}, {noticed} before this mail")));
+        let age = transition.at - incident.started_at;
+        let age = match age.num_seconds() {
+            0 => "just now".into(),
+            _ => format!("{} before this mail", elapsed(age)),
+        };
+        rows.push(("Since", format!("{since}, {age}")));
         rows.extend(incident.value.map(|value| ("Value", against(Some(value)))));
         let peak = incident.peak.filter(|peak| Some(*peak) != incident.value);
         rows.extend(peak.map(|peak| ("Peak", rule.figure(Some(peak)))));

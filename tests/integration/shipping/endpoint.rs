@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use ethmon::agent::counters::Output;
 use ethmon::agent::dead_letter;
-use ethmon::agent::ship::LogBatch;
+use ethmon::agent::logs::{LogBatch, RegistryEntry};
 use ethmon::agent::store::{Limits, Store};
 use ethmon::elastic;
+use ethmon::event::Event;
+use serde_json::json;
 
 use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
@@ -236,18 +238,8 @@ async fn file_offsets_follow_the_outcomes() {
     let dir = tempfile::tempdir().unwrap();
     let agent = Agent::start(dir.path(), &server.url());
     for (end, numbers) in [(10, 0..4), (20, 4..8), (30, 8..8)] {
-        let (file, path) = ("inode-1".to_owned(), "/var/log/client.log".to_owned());
         let events = numbers.map(event).collect();
-        agent
-            .files
-            .send(LogBatch {
-                file,
-                path,
-                entry: Some(vec![end]),
-                events,
-            })
-            .await
-            .unwrap();
+        agent.files.send(lines(end, events)).await.unwrap();
         wait(&server, move |server| {
             server.wait_for_requests(usize::from(end / 10).min(2))
         })
@@ -256,9 +248,12 @@ async fn file_offsets_follow_the_outcomes() {
     wait(&server, |server| server.wait_for(7)).await;
     agent.end().await;
     let mut store = Store::open(dir.path(), Limits::default()).unwrap();
+    let registry = store.registry().unwrap();
+    let (file, entry) = &registry[0];
+    let entry: RegistryEntry = serde_json::from_slice(entry).unwrap();
     assert_eq!(
-        store.registry().unwrap(),
-        [("inode-1".to_owned(), vec![30])]
+        (registry.len(), file.as_str(), entry.offset),
+        (1, "inode-1", 30)
     );
     let letters = store.dead_letters(9).unwrap();
     assert_eq!(
@@ -266,4 +261,73 @@ async fn file_offsets_follow_the_outcomes() {
         (1, "/var/log/client.log")
     );
     assert_eq!(store.totals().spool().records, 0, "files bypass the spool");
+}
+
+#[tokio::test]
+async fn a_file_is_known_before_its_lines_are_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.redb");
+    let server = Arc::new(BulkServer::start(move |_, items| {
+        let line = items.iter().any(|item| item.id == "000000");
+        if line && known_files(&path) == 0 {
+            Act::Whole(
+                400,
+                "",
+                r#"{"error":{"type":"x","reason":"not announced"}}"#,
+            )
+        } else {
+            Act::Serve
+        }
+    }));
+    // A request is full with one item, and the store is kept busy: only the announcement holds the line back.
+    let limits = elastic::Limits {
+        bytes: 1 << 20,
+        items: 1,
+    };
+    let agent = Agent::start_with(dir.path(), config(&server.url()), limits);
+    for number in 1..9 {
+        agent
+            .outbox
+            .send(event(number).with("message", "x".repeat(900_000)))
+            .await;
+    }
+    for events in [vec![], vec![event(0)]] {
+        agent.files.send(lines(1, events)).await.unwrap();
+    }
+    wait(&server, |server| server.wait_for(9)).await;
+    let counters = agent.end().await;
+    assert_eq!(counters.refused.load(Relaxed), 0);
+}
+
+/// Lines of one file, up to `end`.
+fn lines(end: u8, events: Vec<Event>) -> LogBatch {
+    let entry = json!({
+        "key": "inode-1", "path": "/var/log/client.log", "offset": end,
+        "fingerprint": {"bytes": 0, "hash": ""},
+        "device": 0, "inode": 0, "born_ns": 0, "generation": 0, "size_seen": 0,
+    });
+    LogBatch {
+        entry: serde_json::from_value(entry).unwrap(),
+        start: 0,
+        events,
+        is_last: false,
+    }
+}
+
+/// Read beside the agent, as another process could.
+fn known_files(path: &Path) -> u64 {
+    use redb::{ConcurrencyMode, ReadableDatabase, ReadableTableMetadata, TableDefinition};
+    const REGISTRY: TableDefinition<&str, &[u8]> = TableDefinition::new("registry");
+    let mut builder = redb::Database::builder();
+    let database = builder
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
+        .open_read_only(path)
+        .unwrap();
+    database
+        .begin_read()
+        .unwrap()
+        .open_table(REGISTRY)
+        .unwrap()
+        .len()
+        .unwrap()
 }

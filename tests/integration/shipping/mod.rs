@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use ethmon::agent::counters::Counters;
 use ethmon::agent::envelope::Identity;
+use ethmon::agent::logs::LogBatch;
 use ethmon::agent::outbox::{Outbox, Seal};
-use ethmon::agent::ship::{self, LogBatch, Shipper};
+use ethmon::agent::ship::{self, Shipper};
 use ethmon::agent::store::{self, Limits, Store, StoreHandle};
 use ethmon::config::Elasticsearch;
 use ethmon::elastic::{self, Client};

@@ -2,6 +2,7 @@
 
 mod node;
 mod recordings;
+mod tracker;
 
 use std::collections::HashMap;
 

@@ -1,12 +1,15 @@
 //! The shipped objects: complete, tidy, and a guard that refuses what they don't know.
 
+mod producers;
+mod rules;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::objects::{COMPONENTS, INDICES, ROLES, all, stream_template};
-use super::{Kind, fields, pretty, template_accepts};
+use super::{Fields, Kind, fields, pretty, template_accepts};
 use crate::event::{DataStream, Document};
 
 fn folder(name: &str) -> BTreeSet<String> {

@@ -1,0 +1,197 @@
+//! What a parser finds in a record, and the document made of it.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::client::Client;
+use super::multiline::Record;
+use super::text::ansi;
+use super::text::hash::PrintedHash;
+use super::text::level::Level;
+use super::text::time::{LogTime, Zone};
+use crate::event::{DataStream, Document, DocumentId, Event, timestamp};
+
+/// More fields than this stay in the message alone.
+const MAX_FIELDS: usize = 32;
+
+/// Longer values are cut in `ethereum.log.fields`; the message holds them whole.
+const MAX_FIELD_CHARS: usize = 256;
+
+/// `event.action`: the small vocabulary that all clients are translated into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    BlockReceived,
+    BlockImported,
+    HeadUpdated,
+    Reorg,
+    SlotStart,
+    SyncProgress,
+    LowPeers,
+    Finalized,
+    PayloadInvalid,
+    EngineOffline,
+    ValidatorProblem,
+    Performance,
+    Lifecycle,
+    Generic,
+}
+
+impl Action {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::BlockReceived => "block_received",
+            Self::BlockImported => "block_imported",
+            Self::HeadUpdated => "head_updated",
+            Self::Reorg => "reorg",
+            Self::SlotStart => "slot_start",
+            Self::SyncProgress => "sync_progress",
+            Self::LowPeers => "low_peers",
+            Self::Finalized => "finalized",
+            Self::PayloadInvalid => "payload_invalid",
+            Self::EngineOffline => "engine_offline",
+            Self::ValidatorProblem => "validator_problem",
+            Self::Performance => "performance",
+            Self::Lifecycle => "lifecycle",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// What a parser needs to know beside the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// When the record was read.
+    pub(super) at: DateTime<Utc>,
+    /// When the file was last written, where that is before: years that were not printed are counted from it.
+    pub(super) written_at: DateTime<Utc>,
+    pub(super) zone: Zone,
+}
+
+/// A record as its client meant it.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    /// Absent: the time of reading is taken.
+    pub(super) time: Option<LogTime>,
+    pub(super) level: Option<Level>,
+    pub(super) logger: String,
+    /// Without time, level and logger.
+    pub(super) message: String,
+    pub(super) stack_trace: Option<String>,
+    pub(super) action: Action,
+    /// Typed `ethereum.*`, `error.*` and `service.*` fields.
+    pub(super) fields: Document,
+    /// The rest of what the client named: `ethereum.log.fields`.
+    pub(super) others: Map<String, Value>,
+}
+
+impl Parsed {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            time: None,
+            level: None,
+            logger: String::new(),
+            message: message.into(),
+            stack_trace: None,
+            action: Action::Generic,
+            fields: Document::default(),
+            others: Map::new(),
+        }
+    }
+
+    /// Sets a signed number; whether the text was one.
+    pub(super) fn set_number(&mut self, field: &str, text: &str) -> bool {
+        let number = text.parse::<i64>().ok();
+        self.fields.set_some(field, number);
+        number.is_some()
+    }
+
+    pub(super) fn set_ms(&mut self, field: &str, ms: Option<f64>) -> bool {
+        self.fields.set_some(field, ms);
+        ms.is_some()
+    }
+
+    /// Sets `FIELD`, `FIELD_prefix`, `FIELD_suffix`; whether the text was a hash.
+    pub(super) fn set_hash(&mut self, field: &str, text: &str) -> bool {
+        let hash = PrintedHash::parse(text);
+        let is_hash = hash.is_some();
+        if let Some(hash) = hash {
+            hash.set(&mut self.fields, field);
+        }
+        is_hash
+    }
+
+    /// Keeps a field that has no type, within bounds.
+    pub(super) fn keep(&mut self, key: &str, value: &str) {
+        if self.others.len() < MAX_FIELDS && !value.is_empty() {
+            let value: String = value.chars().take(MAX_FIELD_CHARS).collect();
+            self.others.insert(key.to_owned(), value.into());
+        }
+    }
+
+    /// Whether anything was understood beyond time, level and text.
+    pub(super) fn is_typed(&self) -> bool {
+        self.action != Action::Generic || self.fields.get("ethereum").is_some()
+    }
+}
+
+/// Where the records of a file come from and go to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) agent_id: &'a str,
+    pub(super) file_key: &'a str,
+    pub(super) path: &'a str,
+    pub(super) client: Client,
+}
+
+/// The document of a record. Its id is the record's place, so that a line read again is the same document.
+pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &Reading) -> Event {
+    let stream = DataStream::ClientLog;
+    let id = DocumentId::of(&[origin.agent_id, origin.file_key, &record.offset.to_string()]);
+    let at = parsed.time.map_or(reading.at, |time| time.at);
+    let time_source = match parsed.time {
+        None => Some("read"),
+        Some(time) => time.is_ambiguous.then_some("ambiguous"),
+    };
+    let mut event = Event::new(stream, id, at);
+    event.document.merge_missing(&parsed.fields);
+    let event = event
+        .with("message", clean_message(&parsed.message, &record.text))
+        .with("event.kind", "event")
+        .with("event.module", stream.module())
+        .with("event.dataset", stream.dataset())
+        .with("event.action", parsed.action.name())
+        .with("event.created", timestamp(reading.at))
+        .with("log.file.path", origin.path)
+        .with("log.offset", record.offset)
+        .with("service.name", origin.client.name())
+        .with_some("ethereum.layer", origin.client.layer())
+        .with_some("ethereum.log.time_source", time_source)
+        .with_some(
+            "error.stack_trace",
+            parsed
+                .stack_trace
+                .map(|trace| ansi::strip(&trace).into_owned()),
+        )
+        .with_some("log.level", parsed.level.map(Level::name));
+    let flags: Vec<Value> = record.flags().map(Value::from).collect();
+    event
+        .with_some(
+            "log.logger",
+            Some(parsed.logger).filter(|logger| !logger.is_empty()),
+        )
+        .with_some("log.flags", Some(flags).filter(|flags| !flags.is_empty()))
+        .with_some(
+            "ethereum.log.fields",
+            Some(parsed.others).filter(|others| !others.is_empty()),
+        )
+}
+
+/// Never empty: a record of prefix alone shows itself whole.
+fn clean_message(message: &str, record: &str) -> String {
+    let message = if message.trim().is_empty() {
+        record
+    } else {
+        message
+    };
+    ansi::strip(message.trim_end()).into_owned()
+}

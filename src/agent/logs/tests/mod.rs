@@ -1,0 +1,5 @@
+//! Golden lines, whole recorded logs, and files that are rotated under the tailer.
+
+mod lodestar;
+mod recorded;
+mod tail;
