@@ -4,7 +4,9 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod agent;
 mod alerts;
+mod beacon_node;
 mod bulk_server;
 mod elastic;
 mod setup;
