@@ -27,6 +27,7 @@ test("each event heard is stored exactly once, and its block", async () => {
     assert.match((await problemsOf(["1"], ["1", "2"]))[0], /1 of 2: no block event of a is stored for 2/);
     assert.match((await problemsOf(["1", "2", "2"], ["1", "2"]))[0], /block event of a is stored more than once: 2/);
     assert.match((await problemsOf(["1", "2"], ["1"]))[0], /no block document of a is stored for 2/);
+    assert.match((await problemsOf([]))[0], /2 of 2/);
     assert.match((await problemsOf(["1", "2", "x"], ["1", "2"]))[0], /that the node did not send: x/);
 });
 
