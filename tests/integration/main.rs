@@ -5,10 +5,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod aggregator;
 mod alerts;
 mod beacon_node;
 mod bulk_server;
 mod elastic;
+mod fleet;
+mod mail_server;
 mod setup;
 mod shipping;
 mod support;
