@@ -154,6 +154,13 @@ impl Seen {
     }
 }
 
+impl Seen {
+    pub(super) fn contains(&self, stream: DataStream, id: &DocumentId) -> bool {
+        let key = (stream, id.clone());
+        self.young.contains(&key) || self.old.contains(&key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::cursor::Interest;
 use super::observe;
-use super::reader::{Read, Reader};
+use super::reader::{self, Read, Reader};
 use super::state::{StateStore, Stored};
 use super::write::Writer;
 use crate::alert::{self, Change, Ledger, Notice, email, notices, record};
@@ -76,7 +76,7 @@ impl Judge {
 
     pub(super) async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
         let started = tokio::select! {
-            started = self.start() => started?,
+            started = self.start() => started,
             () = stop.cancelled() => return Ok(()),
         };
         let (mut ledger, mut network, mut reader) = started;
@@ -101,66 +101,64 @@ impl Judge {
         }
         // What was decided in the last round but not stored would be decided again after a restart; storing it now
         // only spares the wait.
-        self.settle(&mut decided)
+        self.store(&mut decided)
             .await
             .context("cannot store the last decisions")?;
-        self.writer
-            .flush()
-            .await
-            .context("cannot store the last findings")?;
         Ok(())
     }
 
     /// Waits for Elasticsearch and for the first node that states its chain; loads what was decided before.
-    async fn start(&mut self) -> anyhow::Result<(Ledger, Network, Reader)> {
+    async fn start(&mut self) -> (Ledger, Network, Reader) {
         let mut waiting = false;
-        let (states, chain) = loop {
-            match self.learn().await {
-                Ok((states, Some(chain))) => break (states, chain),
-                Ok((_, None)) if !waiting => {
-                    waiting = true;
-                    info!("no node has reported yet; waiting for the first one");
+        loop {
+            match self.try_start().await {
+                Ok(Some(started)) => {
+                    self.say_back();
+                    return started;
                 }
-                Ok((_, None)) => {}
+                Ok(None) => {
+                    if !std::mem::replace(&mut waiting, true) {
+                        info!("no node has reported yet; waiting for the first one");
+                    }
+                }
                 Err(error) => self.say_lost(&error),
             }
             tokio::time::sleep(RETRY).await;
-        };
-        self.say_back();
+        }
+    }
+
+    /// `None` while no node has stated its chain.
+    async fn try_start(&mut self) -> anyhow::Result<Option<(Ledger, Network, Reader)>> {
+        let (states, chain) = self.learn().await?;
+        let Some(chain) = chain else { return Ok(None) };
         let now = slot::now();
+        let interests = interests(&self.engine, &chain);
+        let reader = Reader::new(self.client.clone(), &self.namespace, interests, now);
+        // What another life of this process wrote a moment ago belongs to the past that is judged first.
+        reader.refresh().await?;
+        self.recall_entities(now, &chain).await?;
+        if let Some(outgoing) = &self.outgoing {
+            for stored in self.store.open_notices().await? {
+                let sent = outgoing.outbox.send(stored).await;
+                sent.context("the sender has ended")?;
+            }
+        }
         info!(
             network = chain.network,
             slot = chain.slot_at(now),
             alerts = states.len(),
             "watching"
         );
-
         let (ledger, orphans) = Ledger::load(states, &self.engine);
         for orphan in orphans {
             warn!(rule = orphan.rule, key = %orphan.key, "an open alert belongs to no rule any more and is kept as it is");
-        }
-        if let Some(outgoing) = &self.outgoing {
-            for stored in self
-                .store
-                .open_notices()
-                .await
-                .context("cannot load the open notices")?
-            {
-                outgoing
-                    .outbox
-                    .send(stored)
-                    .await
-                    .context("the sender has ended")?;
-            }
         }
         let settings = network::Settings {
             quorum: self.config.reorg_quorum,
             split_slots: self.config.split_min_slots,
             ..network::Settings::default()
         };
-        let interests = interests(&self.engine, &chain);
-        let reader = Reader::new(self.client.clone(), &self.namespace, interests, now);
-        Ok((ledger, Network::new(chain, settings), reader))
+        Ok(Some((ledger, Network::new(chain, settings), reader)))
     }
 
     async fn learn(&mut self) -> anyhow::Result<(Vec<alert::State>, Option<ChainSpec>)> {
@@ -203,6 +201,29 @@ impl Judge {
         Ok(source.and_then(|source| observe::chain_spec(&Document::from(source.clone()))))
     }
 
+    /// Shows the rules that watch for silence whom they knew longer ago than the reader looks back.
+    async fn recall_entities(
+        &mut self,
+        now: DateTime<Utc>,
+        chain: &ChainSpec,
+    ) -> anyhow::Result<()> {
+        let rules: Vec<_> = self.engine.rules().cloned().collect();
+        for rule in rules {
+            let Some(query) = rule.newest_per_key(now, chain) else {
+                continue;
+            };
+            let stream = rule.settings.query.stream;
+            let answer = self
+                .client
+                .search(&stream.name(&self.namespace), &query)
+                .await?;
+            for read in reader::documents(&answer) {
+                self.engine.observe(read.stream, &read.id, &read.document);
+            }
+        }
+        Ok(())
+    }
+
     /// One turn. An error means Elasticsearch; nothing was lost and the turn can be taken again.
     async fn round(
         &mut self,
@@ -211,8 +232,7 @@ impl Judge {
         ledger: &mut Ledger,
         decided: &mut Decided,
     ) -> anyhow::Result<()> {
-        self.settle(decided).await?;
-        self.writer.flush().await?;
+        self.store(decided).await?;
         let asked_at = slot::now();
         loop {
             let poll = reader.poll(asked_at).await?;
@@ -228,7 +248,10 @@ impl Judge {
         let now = slot::now();
         for finding in network.advance(now) {
             let event = finding.to_event(network.spec());
-            self.write(event);
+            // After a start the past is worked out again; what was told then is no news.
+            if !reader.knows(event.stream, &event.id) {
+                self.write(event);
+            }
         }
         let transitions = alert::step(&mut self.engine, ledger, now, network.spec());
         for transition in &transitions {
@@ -244,9 +267,7 @@ impl Judge {
             }
         }
         decided.changes.extend(ledger.take_changes());
-        self.settle(decided).await?;
-        self.writer.flush().await?;
-        Ok(())
+        self.store(decided).await
     }
 
     fn observe(&mut self, read: &Read, network: &mut Network) {
@@ -266,17 +287,16 @@ impl Judge {
             .observe(sealed.stream, &sealed.id, &sealed.document);
     }
 
-    /// Stores notices first and states second: a crash in between finds the notices there when it decides again.
-    async fn settle(&mut self, decided: &mut Decided) -> anyhow::Result<()> {
+    /// Stores findings first, notices second and states last. After a crash in between, what led to a state is there
+    /// to be read, and a notice that is decided again is found.
+    async fn store(&mut self, decided: &mut Decided) -> anyhow::Result<()> {
+        self.writer.flush().await?;
         while let Some(notice) = decided.notices.first() {
             if let Some(stored) = self.store.create_notice(notice).await?
                 && let Some(outgoing) = &self.outgoing
             {
-                outgoing
-                    .outbox
-                    .send(stored)
-                    .await
-                    .context("the sender has ended")?;
+                let sent = outgoing.outbox.send(stored).await;
+                sent.context("the sender has ended")?;
             }
             decided.notices.remove(0);
         }
@@ -308,12 +328,17 @@ impl Judge {
     }
 }
 
-/// What the chain's core reads, and what the rules read beside it.
+/// What the chain's core reads, what it told before, and what the rules read beside it.
 fn interests(engine: &Engine, chain: &ChainSpec) -> Vec<Interest> {
     let slots = TimeDelta::milliseconds(chain.slot_duration_ms as i64) * LOOKBACK_SLOTS;
     let core = [DataStream::BeaconEvent, DataStream::Block, DataStream::Node];
-    let mut interests: Vec<Interest> = core
-        .into_iter()
+    let findings = [
+        DataStream::NetworkBlock,
+        DataStream::Reorg,
+        DataStream::HeadSplit,
+    ];
+    let everything = core.into_iter().chain(findings);
+    let mut interests: Vec<Interest> = everything
         .map(|stream| Interest {
             stream,
             filter: None,
@@ -327,14 +352,11 @@ fn interests(engine: &Engine, chain: &ChainSpec) -> Vec<Interest> {
             .find(|interest| interest.stream == stream)
         {
             Some(interest) => interest.lookback = interest.lookback.max(lookback),
-            None => {
-                let filter = engine.filter_dsl(stream);
-                interests.push(Interest {
-                    stream,
-                    filter: Some(filter),
-                    lookback,
-                });
-            }
+            None => interests.push(Interest {
+                stream,
+                filter: Some(engine.filter_dsl(stream)),
+                lookback,
+            }),
         }
     }
     interests

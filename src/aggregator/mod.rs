@@ -49,10 +49,7 @@ pub async fn run(config: config::AggregatorFile, stop: CancellationToken) -> any
             Some(Outgoing {
                 outbox,
                 mail: mail.clone(),
-                style: Style {
-                    kibana_url: config.aggregator.kibana_url.clone(),
-                    domain: mail.from.email.domain().to_owned(),
-                },
+                style: Style::new(config.aggregator.kibana_url.clone(), mail),
             })
         }
         None => {

@@ -65,6 +65,20 @@ impl Reader {
         }
     }
 
+    /// Whether the document was among what was read.
+    pub(super) fn knows(&self, stream: DataStream, id: &DocumentId) -> bool {
+        self.seen.contains(stream, id)
+    }
+
+    /// Makes everything that was acknowledged findable.
+    pub(super) async fn refresh(&self) -> Result<(), SendError> {
+        let path = format!("{}/_refresh", self.target);
+        self.client
+            .post(&path, &[("ignore_unavailable", "true")], None)
+            .await?;
+        Ok(())
+    }
+
     /// Everything new since the last poll, each document once.
     pub(super) async fn poll(&mut self, now: DateTime<Utc>) -> Result<Poll, SendError> {
         self.cursor.settle(now);
@@ -101,6 +115,12 @@ impl Reader {
             documents.push(read);
         }
     }
+}
+
+/// The documents of a search's answer.
+pub(super) fn documents(answer: &Value) -> Vec<Read> {
+    let hits = answer["hits"]["hits"].as_array();
+    hits.into_iter().flatten().filter_map(parse).collect()
 }
 
 fn parse(hit: &Value) -> Option<Read> {

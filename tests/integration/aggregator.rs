@@ -5,6 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use ethmon::event::DataStream;
+use serde_json::json;
+
 use crate::fleet::Fleet;
 use crate::mail_server::MailServer;
 use crate::support;
@@ -75,7 +78,7 @@ async fn killed_and_started_again_it_neither_loses_a_mail_nor_sends_one_twice() 
     );
     std::fs::write(&config, text).unwrap();
 
-    let fleet = Fleet::start(client, namespace);
+    let fleet = Fleet::start(client.clone(), namespace.clone());
     let aggregator = start(&config);
     // The split begins while somebody watches, and the aggregator dies as soon as it has said so.
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -96,6 +99,14 @@ async fn killed_and_started_again_it_neither_loses_a_mail_nor_sends_one_twice() 
     tokio::time::sleep(Duration::from_secs(4)).await;
     kill(aggregator);
     fleet.end().await;
+    let opened =
+        json!({"size": 0, "query": {"term": {"event.action": "opened"}}, "track_total_hits": true});
+    let alerts = DataStream::Alert.name(&namespace);
+    let answer = client.search(&alerts, &opened).await.unwrap();
+    assert_eq!(
+        answer["hits"]["total"]["value"], 2,
+        "one opening per incident"
+    );
 
     let subjects = subjects(&server).await;
     let of = |kind: &str, rule: &str| {
