@@ -6,7 +6,7 @@ use redb::{ReadableTable, Table};
 use super::{Dropped, Priority, Record};
 
 /// Where a record lies: its class and its number in the order of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SpoolKey {
     class: u8,
     sequence: u64,
