@@ -19,6 +19,8 @@ pub(super) struct Item {
     pub origin: Origin,
     /// How often Elasticsearch said: not now.
     pub attempts: u32,
+    /// It waits for a person, and finds out when they have acted.
+    pub is_probe: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +162,7 @@ mod tests {
             record,
             origin,
             attempts: 0,
+            is_probe: false,
         }
     }
 
