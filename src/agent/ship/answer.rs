@@ -49,6 +49,12 @@ impl Ship {
         let (mut soon, mut slowly) = (Vec::new(), Vec::new());
         for (mut item, verdict) in items.into_iter().zip(verdicts) {
             let waits_for_operator = verdict.waits_for_operator();
+            if std::mem::take(&mut item.is_probe) {
+                self.window.probe_answered(item.origin);
+                if !waits_for_operator {
+                    self.somebody_acted();
+                }
+            }
             match verdict {
                 Verdict::Stored { duplicate } => {
                     self.counters.acked.fetch_add(1, Relaxed);
@@ -66,7 +72,12 @@ impl Ship {
                     item.attempts += 1;
                     if waits_for_operator {
                         self.tell_operator(&item, status, &reason);
-                        slowly.push(item);
+                        item.is_probe = self.window.keep_as_probe(item.origin);
+                        if item.is_probe {
+                            slowly.push(item);
+                        } else {
+                            self.give_back(&item);
+                        }
                     } else {
                         soon.push(item);
                     }
@@ -85,9 +96,6 @@ impl Ship {
             .unwrap_or_default();
         self.queue
             .again(soon, now + backoff(attempts, rand::random()));
-        if slowly.is_empty() {
-            self.operator_told &= again > 0;
-        }
         self.queue
             .again(slowly, now + operator_wait(rand::random()));
     }
@@ -153,10 +161,22 @@ impl Ship {
         self.settle(&item, Some(letter));
     }
 
+    /// It stays in the spool, and is taken again once a probe says that somebody acted, or at the next start.
+    fn give_back(&mut self, item: &Item) {
+        self.window.remove(item.origin, item.record.len());
+    }
+
+    fn somebody_acted(&mut self) {
+        self.operator_told = false;
+        if self.window.take_given_back() {
+            self.from_the_start = true;
+            self.spool_has_more = true;
+        }
+    }
+
     /// The item has its outcome.
     fn settle(&mut self, item: &Item, refused: Option<DeadLetter>) {
-        self.held_events -= 1;
-        self.held_bytes -= item.record.len();
+        self.window.remove(item.origin, item.record.len());
         match item.origin {
             Origin::Spool(key) => {
                 self.outcomes.remove.push(key);

@@ -8,6 +8,7 @@ mod answer;
 mod files;
 mod pace;
 mod queue;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,15 +23,13 @@ use tokio_util::sync::CancellationToken;
 use self::files::{BatchNumber, Progress};
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
+use self::window::Window;
 use super::counters::{Counters, Output};
 use super::logs::LogBatch;
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
 
-/// What may be under way or wait for another attempt. Reached, nothing new is taken: it is safe where it is.
-const HELD_EVENTS: usize = 16_000;
-const HELD_BYTES: usize = 8 << 20;
 /// Records asked of the store at once.
 const TAKE_RECORDS: usize = 1_600;
 const TAKE_BYTES: usize = 1 << 20;
@@ -122,9 +121,10 @@ struct Ship {
     /// Outcomes that are not yet in the store.
     outcomes: Change,
     body: BulkBody,
-    held_events: usize,
-    held_bytes: usize,
+    window: Window,
     spool_has_more: bool,
+    /// Records that were given back to the spool are to be taken again.
+    from_the_start: bool,
     /// Announces a file and is not yet durable: what follows has to wait.
     announced: Option<BatchNumber>,
     files_ended: bool,
@@ -153,9 +153,9 @@ impl Ship {
             progress: Progress::default(),
             outcomes: Change::default(),
             body: BulkBody::new(limits),
-            held_events: 0,
-            held_bytes: 0,
+            window: Window::default(),
             spool_has_more: true,
+            from_the_start: false,
             announced: None,
             files_ended: false,
             sources_ended: false,
@@ -170,11 +170,14 @@ impl Ship {
         while self.pace.may_send(now, self.requests) && self.queue.is_ready(now, max_items, hurry) {
             self.send(now);
         }
-        if !self.taking && self.spool_has_more && self.has_room() {
+        if !self.taking && self.spool_has_more && self.window.has_room_for_spool() {
             self.taking = true;
             self.spool_has_more = false;
             let store = self.store.clone();
-            self.start(async move { Done::Taken(store.take(TAKE_RECORDS, TAKE_BYTES).await) });
+            let from_the_start = std::mem::take(&mut self.from_the_start);
+            self.start(async move {
+                Done::Taken(store.take(TAKE_RECORDS, TAKE_BYTES, from_the_start).await)
+            });
         }
         if !self.settling {
             self.progress.collect(&mut self.outcomes);
@@ -184,15 +187,11 @@ impl Ship {
                 self.start(async move { Done::Settled(store.commit(outcomes).await) });
             }
         }
-        self.counters
-            .held_events
-            .store(self.held_events as u64, Relaxed);
-        self.counters
-            .held_bytes
-            .store(self.held_bytes as u64, Relaxed);
-        self.counters
-            .output
-            .store(self.pace.output() as u8, Relaxed);
+        let held = self.window.total();
+        let counters = &self.counters;
+        counters.held_events.store(held.events as u64, Relaxed);
+        counters.held_bytes.store(held.bytes as u64, Relaxed);
+        counters.output.store(self.pace.output() as u8, Relaxed);
     }
 
     fn send(&mut self, now: Instant) {
@@ -261,24 +260,18 @@ impl Ship {
     }
 
     fn hold(&mut self, record: Record, origin: Origin) {
-        self.held_events += 1;
-        self.held_bytes += record.len();
-        self.queue.push(
-            Item {
-                record,
-                origin,
-                attempts: 0,
-            },
-            Instant::now(),
-        );
+        self.window.add(origin, record.len());
+        let item = Item {
+            record,
+            origin,
+            attempts: 0,
+            is_probe: false,
+        };
+        self.queue.push(item, Instant::now());
     }
 
     fn takes_files(&self) -> bool {
-        self.has_room() && !self.files_ended && self.announced.is_none()
-    }
-
-    fn has_room(&self) -> bool {
-        self.held_events < HELD_EVENTS && self.held_bytes < HELD_BYTES
+        self.window.has_room_for_files() && !self.files_ended && self.announced.is_none()
     }
 
     /// All is shipped and kept, or nothing more can be.

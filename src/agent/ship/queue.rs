@@ -19,6 +19,8 @@ pub(super) struct Item {
     pub origin: Origin,
     /// How often Elasticsearch said: not now.
     pub attempts: u32,
+    /// It waits for a person, and finds out when they have acted.
+    pub is_probe: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,4 +148,109 @@ fn fill(
         }
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elastic::Limits;
+
+    fn item(id: &str) -> Item {
+        let record = Record::new(0, "logs-x-y", id, |out| out.extend_from_slice(b"{}"));
+        let origin = Origin::Spool(SpoolKey::default());
+        Item {
+            record,
+            origin,
+            attempts: 0,
+            is_probe: false,
+        }
+    }
+
+    fn items(ids: &[&str]) -> Vec<Item> {
+        ids.iter().map(|id| item(id)).collect()
+    }
+
+    fn queue(ids: &[&str], now: Instant) -> Queue {
+        let mut queue = Queue::default();
+        items(ids)
+            .into_iter()
+            .for_each(|item| queue.push(item, now));
+        queue
+    }
+
+    /// The ids of the next request.
+    fn cut(queue: &mut Queue, now: Instant, max_items: usize) -> (Vec<String>, bool) {
+        let mut body = BulkBody::new(Limits {
+            bytes: 1 << 20,
+            items: max_items,
+        });
+        let (batch, _) = queue.cut(now, &mut body);
+        assert_eq!(batch.items.len(), body.items());
+        let ids = batch.items.iter().map(|item| item.record.id().to_owned());
+        (ids.collect(), batch.alone)
+    }
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_when_it_is_full_or_old_or_in_a_hurry() {
+        let now = Instant::now();
+        let queue = queue(&["a", "b"], now);
+        assert!(!queue.is_ready(now, 3, false));
+        assert!(queue.is_ready(now, 2, false) && queue.is_ready(now, 3, true));
+        assert_eq!(queue.wake_at(), Some(now + MAX_AGE));
+        assert!(queue.is_ready(now + MAX_AGE, 3, false));
+        assert!(!Queue::default().is_ready(now, 0, true));
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_for_now_waits_beside_the_others() {
+        let now = Instant::now();
+        let due = now + Duration::from_secs(5);
+        let mut queue = queue(&["new"], now);
+        queue.again(items(&["again"]), due);
+        assert_eq!(cut(&mut queue, now, 10), (ids(&["new"]), false));
+        assert!(!queue.is_ready(now, 10, true) && !queue.is_empty());
+        assert_eq!(queue.wake_at(), Some(due));
+        assert!(queue.is_ready(due, 10, false));
+        assert_eq!(cut(&mut queue, due, 10), (ids(&["again"]), false));
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_unanswered_request_comes_first_and_in_order() {
+        let now = Instant::now();
+        let mut queue = queue(&["c"], now);
+        let batch = Batch {
+            items: items(&["a", "b"]),
+            alone: false,
+        };
+        queue.put_back(batch, now);
+        assert_eq!(cut(&mut queue, now, 2), (ids(&["a", "b"]), false));
+        assert_eq!(cut(&mut queue, now, 2), (ids(&["c"]), false));
+    }
+
+    #[tokio::test]
+    async fn halves_are_sent_by_themselves_and_no_item_is_left_behind() {
+        let now = Instant::now();
+        let mut queue = queue(&["new"], now);
+        queue.split(items(&["a", "b", "c", "d", "e"]));
+        assert_eq!(cut(&mut queue, now, 10), (ids(&["a", "b"]), true));
+        // A limit learnt meanwhile cuts the half again.
+        assert_eq!(cut(&mut queue, now, 2), (ids(&["c", "d"]), true));
+        assert_eq!(cut(&mut queue, now, 2), (ids(&["e"]), true));
+        assert_eq!(cut(&mut queue, now, 2), (ids(&["new"]), false));
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_does_not_hold_up_its_neighbours() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "", "b"], now);
+        let mut body = BulkBody::new(Limits::default());
+        let (batch, bad) = queue.cut(now, &mut body);
+        assert_eq!((batch.items.len(), bad.len()), (2, 1));
+    }
 }

@@ -144,6 +144,11 @@ impl Store {
         Ok(taken)
     }
 
+    /// What was taken and is still there is taken again.
+    pub fn take_from_the_start(&mut self) {
+        self.next.take_from_the_start();
+    }
+
     /// When the oldest record was taken, in milliseconds since 1970.
     pub fn oldest_ms(&mut self) -> anyhow::Result<Option<u64>> {
         self.read(|read| spool::oldest_ms(&read.open_table(SPOOL)?))

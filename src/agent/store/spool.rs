@@ -6,7 +6,7 @@ use redb::{ReadableTable, Table};
 use super::{Dropped, Priority, Record};
 
 /// Where a record lies: its class and its number in the order of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct SpoolKey {
     class: u8,
     sequence: u64,
@@ -97,6 +97,10 @@ impl Next {
         Ok(())
     }
 
+    pub(super) fn take_from_the_start(&mut self) {
+        self.take = [0; CLASSES];
+    }
+
     /// Oldest first over all classes.
     pub(super) fn take(
         &mut self,
@@ -173,8 +177,8 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Removes the oldest record of the least class that is not above `incoming`, and returns its dataset. Records that
-/// were taken stay: they are on their way.
+/// Removes the oldest record of the least class that is not above `incoming`, and returns its dataset. Within a class
+/// those that were taken come last: they may be on their way, and count as dropped though they arrive.
 fn drop_oldest(
     table: &mut Spool<'_>,
     incoming: Priority,
@@ -183,7 +187,10 @@ fn drop_oldest(
 ) -> anyhow::Result<Option<String>> {
     for class in 0..=incoming as u8 {
         let from = next.take[usize::from(class)];
-        let oldest = table.range(class_from(class, from))?.next().transpose()?;
+        let mut oldest = table.range(class_from(class, from))?.next().transpose()?;
+        if oldest.is_none() {
+            oldest = table.range(class_from(class, 0))?.next().transpose()?;
+        }
         let Some(sequence) = oldest.map(|(key, _)| key.value().1) else {
             continue;
         };

@@ -124,27 +124,18 @@ fn a_full_spool_drops_the_oldest_of_the_least_class() {
 }
 
 #[test]
-fn what_is_on_its_way_is_not_dropped() {
+fn what_is_on_its_way_is_dropped_last_of_its_class() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), limits(1_000)).unwrap();
-    append(&mut store, Priority::Metrics, "m", 0..10);
-    let taken = store.take(9, usize::MAX).unwrap();
-    append(&mut store, Priority::Chain, "b", 10..11);
-    let remove = taken.iter().map(|(key, _)| *key).collect();
-    store
-        .commit(&Change {
-            remove,
-            ..Change::default()
-        })
-        .unwrap();
-    assert_eq!(
-        store.totals().spool(),
-        Count {
-            records: 1,
-            bytes: 100
-        }
-    );
-    assert_eq!(ids(&store.take(9, usize::MAX).unwrap()), [10]);
+    append(&mut store, Priority::Metrics, "m", 0..6);
+    append(&mut store, Priority::Chain, "b", 6..10);
+    let taken = store.take(5, usize::MAX).unwrap();
+    assert_eq!(ids(&taken), [0, 1, 2, 3, 4]);
+    append(&mut store, Priority::Chain, "b", 10..12);
+    // The untaken metric went first, then the oldest of those on their way, and no event of the chain.
+    store.take_from_the_start();
+    let left = store.take(20, usize::MAX).unwrap();
+    assert_eq!(ids(&left), [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
 }
 
 #[test]

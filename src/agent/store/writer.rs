@@ -102,9 +102,15 @@ impl StoreHandle {
         &self,
         max_records: usize,
         max_bytes: usize,
+        from_the_start: bool,
     ) -> Result<Vec<(SpoolKey, Record)>, Closed> {
-        self.read(move |store| store.take(max_records, max_bytes))
-            .await
+        self.read(move |store| {
+            if from_the_start {
+                store.take_from_the_start();
+            }
+            store.take(max_records, max_bytes)
+        })
+        .await
     }
 
     /// See [`Store::note`].

@@ -10,7 +10,7 @@ use ethmon::agent::dead_letter;
 use ethmon::agent::logs::{LogBatch, RegistryEntry};
 use ethmon::agent::store::{Limits, Store};
 use ethmon::elastic;
-use ethmon::event::Event;
+use ethmon::event::{DataStream, Event};
 use serde_json::json;
 
 use super::{Agent, config, event, ids, wait};
@@ -200,6 +200,29 @@ async fn a_wrong_password_pauses_and_loses_nothing() {
         "a stop does not wait for a server that refuses"
     );
     assert_eq!(records_left(dir.path()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_stream_without_a_template_does_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Arc::new(BulkServer::start(|_, _| {
+        Act::Items(|item| {
+            let dataset = &item.document["data_stream"]["dataset"];
+            (dataset == "system.cpu").then_some((404, "index_not_found_exception"))
+        })
+    }));
+    let agent = Agent::start(dir.path(), &server.url());
+    // More than may be held in memory.
+    for number in 0..10_000 {
+        let mut event = event(number);
+        event.stream = DataStream::SystemCpu;
+        agent.outbox.send(event).await;
+    }
+    agent.send(10_000..11_000).await;
+    wait(&server, |server| server.wait_for(1_000)).await;
+    assert_eq!(server.stored(), ids(10_000..11_000));
+    agent.end().await;
+    assert_eq!(records_left(dir.path()), (10_000, 0));
 }
 
 #[tokio::test]
