@@ -1,6 +1,6 @@
 //! Arguments in, exit code out.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -174,6 +174,7 @@ fn start_logging(format: LogFormat) {
     let filter = config::log_filter().unwrap_or_else(|| "info".into());
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     match format {
         LogFormat::Human => logs.with_target(false).init(),

@@ -15,8 +15,8 @@ const ROUNDS = 2;
 const PATIENCE = { agreement: 24, recovery: 45 };
 /** Slots after the last mail in which one too many would show. */
 const AFTERMATH = 3;
-/** An agent hears everything from this time after its start on. */
-const AGENT_START_MS = 5_000;
+/** So long after its start an agent hears everything, even on a busy machine. */
+const AGENT_START_MS = 30_000;
 /** What was heard so recently may rightly not be searchable yet. */
 const SHIPPING_MS = 3_000;
 

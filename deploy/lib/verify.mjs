@@ -33,30 +33,32 @@ export async function indexedRun(elastic, nodes) {
     return longestRun(complete.map(([slot]) => slot));
 }
 
-/** Every block event heard in the window is searchable exactly once, and the block's own document too. */
+/**
+ * Every block event that an agent received is searchable exactly once, and the block's own document too: all that the recorder of the
+ * node heard from the agent's first stored event on, at the latest from `fromMs` on, until `toMs`.
+ */
 export async function checkEvents(elastic, recorders, { fromMs, toMs }) {
     const problems = [];
     let events = 0;
     for (const recorder of recorders) {
-        const lost = recorder.gaps.filter(gap => gap.to > fromMs && gap.from < toMs);
-        if (lost.length > 0) problems.push(`the recorder of ${recorder.name} was not connected all the time (${lost.length} gaps)`);
-        const heard = recorder.of("block").filter(({ at }) => at >= fromMs && at <= toMs);
-        const wanted = tally(heard.map(({ root }) => root));
-        events += heard.length;
         const stored = await elastic.documents("logs-ethereum.beacon_event", [term(NODE, recorder.name), term("ethereum.topic", "block")]);
-        const found = tally(stored.map(document => document[ROOT]));
-        const known = new Set(recorder.of("block").map(({ root }) => root));
-        compare(`block event of ${recorder.name}`, wanted, found, problems);
-        const strangers = [...found.keys()].filter(root => !known.has(root) && !before(stored, root, fromMs));
-        if (strangers.length > 0) problems.push(`${strangers.length} block events of ${recorder.name} are stored that the node did not send: ${list(strangers)}`);
         const blocks = await elastic.documents("logs-ethereum.block", [term(NODE, recorder.name)]);
+        const found = tally(stored.map(document => document[ROOT]));
+        const heard = recorder.of("block");
+        const begin = Math.min(fromMs, heard.find(({ root }) => found.has(root))?.at ?? Infinity);
+        const received = heard.filter(({ at }) => at >= begin && at <= toMs);
+        events += received.length;
+        const gaps = recorder.gaps.filter(gap => gap.to > begin && gap.from < toMs);
+        if (gaps.length > 0) problems.push(`the recorder of ${recorder.name} was not connected all the time (${gaps.length} gaps)`);
+        const wanted = tally(received.map(({ root }) => root));
+        compare(`block event of ${recorder.name}`, wanted, found, problems);
         compare(`block document of ${recorder.name}`, new Map([...wanted.keys()].map(root => [root, 1])), tally(blocks.map(document => document[ROOT])), problems);
+        const known = new Set(heard.map(({ root }) => root));
+        const strangers = [...found.keys()].filter(root => !known.has(root));
+        if (strangers.length > 0) problems.push(`${strangers.length} block events of ${recorder.name} are stored that the node did not send: ${list(strangers)}`);
     }
     return { events, problems };
 }
-
-/** Received before the window opened: the recorder may not have been there. */
-const before = (documents, root, fromMs) => documents.some(document => document[ROOT] === root && Date.parse(document["@timestamp"]) < fromMs);
 
 function compare(what, wanted, found, problems) {
     const missing = [...wanted.keys()].filter(root => !found.has(root));

@@ -43,8 +43,8 @@ pub(super) struct Judge {
     store: StateStore,
     engine: Engine,
     outgoing: Option<Outgoing>,
-    /// Elasticsearch is known to be away, and it was said.
-    lost: bool,
+    /// Rounds in a row that Elasticsearch failed.
+    failures: u32,
 }
 
 /// What was decided and is not yet stored. Nothing further is judged before it is.
@@ -70,7 +70,7 @@ impl Judge {
             namespace,
             config,
             outgoing,
-            lost: false,
+            failures: 0,
         }
     }
 
@@ -287,16 +287,16 @@ impl Judge {
         Ok(())
     }
 
+    /// Said once, and not of a single failure: a stream's first index answers a moment after it is there.
     fn say_lost(&mut self, error: &anyhow::Error) {
-        if !self.lost {
-            self.lost = true;
+        self.failures += 1;
+        if self.failures == 2 {
             warn!("elasticsearch does not serve the aggregator, trying on: {error:#}");
         }
     }
 
     fn say_back(&mut self) {
-        if self.lost {
-            self.lost = false;
+        if self.failures >= 2 {
             info!(
                 waiting = self.writer.waiting(),
                 lost = self.writer.lost,
@@ -304,6 +304,7 @@ impl Judge {
             );
             self.engine.reading_since(slot::now());
         }
+        self.failures = 0;
     }
 }
 

@@ -25,8 +25,9 @@ pub struct Incident {
     pub ended_at: Option<DateTime<Utc>>,
     pub value: Option<f64>,
     pub limit: Option<f64>,
-    /// The worst value.
+    /// The worst value, and the one fact as it was then.
     pub peak: Option<f64>,
+    pub worst: String,
     pub facts: Facts,
     pub reminders: u32,
     pub reminded_at: Option<DateTime<Utc>>,
@@ -82,6 +83,7 @@ impl Incident {
             value: evaluation.value,
             limit: evaluation.limit,
             peak: evaluation.value,
+            worst: evaluation.facts.line.clone(),
             facts: evaluation.facts.clone(),
             reminders: 0,
             reminded_at: None,
@@ -97,7 +99,10 @@ impl Incident {
         let candidate = evaluation
             .value
             .filter(|value| self.peak.is_none_or(|peak| worse(value, peak)));
-        self.peak = candidate.or(self.peak);
+        if candidate.is_some() {
+            self.peak = candidate;
+            self.worst.clone_from(&evaluation.facts.line);
+        }
         self.last_at = self.last_at.max(last_at);
         let limit = evaluation.rule.settings.show_newest;
         self.facts.renew(&evaluation.facts, limit);

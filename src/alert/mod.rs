@@ -38,3 +38,6 @@ pub fn step(
         .filter_map(|evaluation| ledger.apply(evaluation, now, chain))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ use crate::event::Document;
 
 /// Nodes named in a mail; the rest is counted.
 const MAX_NODES: usize = 50;
+/// Objects of a list that a mail shows.
+const MAX_ROWS: usize = 8;
 /// Characters of one value that a mail shows.
 const MAX_TEXT: usize = 400;
 
@@ -24,9 +26,18 @@ pub struct Facts {
     pub clients: Vec<String>,
     /// The highest slot that the evidence speaks about.
     pub slot: Option<u64>,
-    /// Label and value of the shown fields, newest document first.
-    pub shown: Vec<Vec<(String, String)>>,
+    /// Newest first.
+    pub shown: Vec<Shown>,
     pub more_documents: usize,
+}
+
+/// What a mail shows of a document.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Shown {
+    /// Of documents about the same thing only the newest is shown; empty where each is a thing of its own.
+    pub thing: String,
+    /// Label and value.
+    pub fields: Vec<(String, String)>,
 }
 
 /// A node that saw it (or is it), with what it runs where the documents say so.
@@ -43,7 +54,7 @@ pub(super) struct Details {
     nodes: Vec<Witness>,
     clients: Vec<String>,
     slot: Option<u64>,
-    shown: Vec<(String, String)>,
+    shown: Shown,
     /// Values of the fields that the fact line names.
     line: BTreeMap<String, String>,
 }
@@ -67,9 +78,17 @@ impl Details {
             ..Witness::default()
         });
         let shown = settings.show.iter().filter_map(|show| {
-            let text = plain(document.get(&show.field)?);
-            Some((show.label.clone(), text))
+            let value = document.get(&show.field)?;
+            Some(rows(&show.label, value))
         });
+        let shown = Shown {
+            thing: settings
+                .show_one_per
+                .as_deref()
+                .and_then(text)
+                .unwrap_or_default(),
+            fields: shown.flatten().collect(),
+        };
         let placeholders = placeholders(&settings.fact);
         Self {
             nodes: alone.into_iter().chain(named).take(MAX_NODES).collect(),
@@ -82,7 +101,7 @@ impl Details {
                 .slot
                 .iter()
                 .find_map(|field| document.get_u64(field)),
-            shown: shown.collect(),
+            shown,
             line: placeholders
                 .filter_map(|field| Some((field.to_owned(), text(field)?)))
                 .collect(),
@@ -111,9 +130,16 @@ impl Facts {
             }
             clients.extend_from_slice(&details.clients);
             facts.slot = facts.slot.max(details.slot);
-            if facts.shown.len() == settings.show_newest {
-                facts.more_documents += 1;
-            } else if !details.shown.is_empty() {
+            let known = facts
+                .shown
+                .iter()
+                .any(|shown| shown.replaces(&details.shown));
+            if details.shown.fields.is_empty() || known {
+                // Nothing to add.
+            } else if facts.shown.len() == settings.show_newest {
+                // One is shown where all say the same: how many do so is no news.
+                facts.more_documents += usize::from(settings.show_newest > 1);
+            } else {
                 facts.shown.push(details.shown.clone());
             }
             line.get_or_insert(&details.line);
@@ -149,9 +175,33 @@ impl Facts {
         self.clients.dedup();
         self.clients.truncate(MAX_NODES);
         self.slot = self.slot.max(older.slot);
-        older.shown.retain(|shown| !self.shown.contains(shown));
+        older
+            .shown
+            .retain(|shown| !self.shown.iter().any(|newer| newer.replaces(shown)));
         self.shown.append(&mut older.shown);
         self.shown.truncate(limit);
+    }
+}
+
+impl Shown {
+    fn replaces(&self, older: &Self) -> bool {
+        match self.thing.is_empty() {
+            true => self.fields == older.fields,
+            false => self.thing == older.thing,
+        }
+    }
+}
+
+/// A row for a value, one for each object of a list: the sides of a split stand below each other.
+fn rows(label: &str, value: &Value) -> Vec<(String, String)> {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let numbered = items.iter().take(MAX_ROWS).zip(1..);
+            numbered
+                .map(|(item, nth)| (format!("{label} {nth}"), plain(item)))
+                .collect()
+        }
+        value => vec![(label.to_owned(), plain(value))],
     }
 }
 
@@ -195,6 +245,9 @@ fn plain(value: &Value) -> String {
 fn inner(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            // Who, before what.
+            fields.sort_by_key(|(name, _)| !matches!(name.as_str(), "nodes" | "node"));
             let pairs = fields
                 .iter()
                 .map(|(name, value)| format!("{} {}", name.replace('_', " "), inner(value)));
@@ -246,9 +299,13 @@ mod tests {
             {"head_slot": 19, "head_root": root, "nodes": ["a", "c"]},
             {"head_slot": 20, "nodes": ["b"]},
         ]);
+        let row = |label: &str, text: &str| (label.to_owned(), text.to_owned());
         assert_eq!(
-            plain(&groups),
-            "head root 0xabababab…, head slot 19, nodes a + c; head slot 20, nodes b"
+            rows("side", &groups),
+            [
+                row("side 1", "nodes a + c, head root 0xabababab…, head slot 19"),
+                row("side 2", "nodes b, head slot 20"),
+            ]
         );
         assert_eq!(plain(&json!([root])), root);
     }

@@ -21,7 +21,7 @@ mod window;
 
 pub use self::condition::{Condition, Outcome};
 pub use self::engine::{Counters, Engine, Evaluation};
-pub use self::facts::{Facts, Witness, clean};
+pub use self::facts::{Facts, Shown, Witness, clean};
 pub use self::filter::Query;
 pub use self::key::Key;
 pub use self::load::{Overrides, load, parse, parse_with};

@@ -71,6 +71,8 @@ pub struct Settings {
     /// Fields of the documents that the mail lists.
     #[serde(default)]
     pub show: Vec<Show>,
+    /// Of several documents with the same value of this field the mail lists the newest alone.
+    pub show_one_per: Option<String>,
     /// Documents that it lists: the newest.
     #[serde(default = "five")]
     pub show_newest: usize,

@@ -4,8 +4,15 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
+mod agent;
+mod aggregator;
+mod alerts;
+mod beacon_node;
 mod bulk_server;
 mod elastic;
+mod fleet;
+mod mail_server;
 mod setup;
 mod shipping;
 mod support;
+mod tidy;

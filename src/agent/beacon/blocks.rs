@@ -188,12 +188,14 @@ impl Blocks {
                 .with_setting(|setting| document::block(setting, ready, slot::now()));
             self.context.outbox.send(event).await;
         }
-        // Noted after the document is sent: a crash between costs a repeated document, never a missing one.
+        // Noted after the document is sent, and once no older block is in hand: a crash between costs a repeated
+        // document, never a missing one.
         let head = self
             .head
             .filter(|head| self.noted != Some(*head) && self.tracker.is_told(*head));
         if let Some(root) = head
             && let Some(slot) = self.tracker.slot_of(root)
+            && self.tracker.is_all_told_up_to(slot)
         {
             backfill::remember(&self.context, BlockRef { slot, root }).await;
             self.noted = Some(root);

@@ -104,6 +104,10 @@ impl Poller {
             }
             _ => {}
         }
+        if unreachable.is_some() {
+            // What it said before it went away holds no longer.
+            self.context.change(|state| state.syncing = None);
+        }
         if let Ok(syncing) = &syncing {
             let is_syncing = flag(syncing, "is_syncing");
             self.context

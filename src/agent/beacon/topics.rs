@@ -159,8 +159,8 @@ pub fn is_harmful(topic: &Topic, version: &str) -> bool {
     minor.is_some_and(|minor| minor < LODESTAR_REFUSES_FROM_MINOR) && !is_offered
 }
 
-/// 1.20 rewrote the API server; before, the exception was nobody's.
-const LODESTAR_REFUSES_FROM_MINOR: u32 = 20;
+/// ChainSafe/lodestar#5787, in 1.10.0: an unknown topic is answered 400 and named.
+const LODESTAR_REFUSES_FROM_MINOR: u32 = 10;
 
 /// `/eth/v1/events` with the parameter repeated: the one form that every client takes.
 pub fn path(topics: &[Topic]) -> String {

@@ -165,6 +165,12 @@ impl Tracker {
         self.known.contains_key(&root)
     }
 
+    /// Whether no block of this slot or an older one is in hand. One whose slot is not known yet may be older.
+    pub(super) fn is_all_told_up_to(&self, slot: u64) -> bool {
+        let newer = |root| self.slot_of(root).is_some_and(|of_root| of_root > slot);
+        self.pending.keys().all(|root| newer(*root))
+    }
+
     /// Whether the stream told of it, and it is in hand.
     pub(super) fn is_sighted(&self, root: Root) -> bool {
         let pending = self.pending.get(&root);

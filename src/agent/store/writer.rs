@@ -159,10 +159,10 @@ pub async fn run(
         let mut group = gather(first, &mut inbox.requests).await;
         let (mut failures, mut last_attempts) = (0_u32, 0);
         loop {
-            let counters = Arc::clone(&counters);
+            let (counters, announce) = (Arc::clone(&counters), inbox.totals.clone());
             let outcome;
             (store, group, outcome) = tasks::blocking(move || {
-                let outcome = group.serve(&mut store, &counters);
+                let outcome = group.serve(&mut store, &announce, &counters);
                 (store, group, outcome)
             })
             .await;
@@ -186,10 +186,6 @@ pub async fn run(
         if failures > 0 {
             info!(failures, "the store can be used again");
         }
-        let totals = store.totals();
-        inbox
-            .totals
-            .send_if_modified(|known| std::mem::replace(known, totals) != totals);
     }
     Ok(())
 }
@@ -246,7 +242,12 @@ impl Group {
     }
 
     /// Commits, then reads. What was done is taken out, so that a failure can be followed by another attempt.
-    fn serve(&mut self, store: &mut Store, counters: &Counters) -> anyhow::Result<()> {
+    fn serve(
+        &mut self,
+        store: &mut Store,
+        announce: &watch::Sender<Totals>,
+        counters: &Counters,
+    ) -> anyhow::Result<()> {
         if !self.change.is_empty() {
             let began = Instant::now();
             let outcome = store.commit(&self.change);
@@ -256,6 +257,9 @@ impl Group {
             counters.received(received.map(|(_, record)| record.dataset()));
             self.change = Change::default();
             self.permits = None;
+            // Before the replies: who was answered sees no older totals.
+            let totals = store.totals();
+            announce.send_if_modified(|known| std::mem::replace(known, totals) != totals);
         }
         for reply in self.committed.drain(..) {
             reply.send(()).ok();

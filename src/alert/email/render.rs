@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Config, Mail, link};
 use crate::alert::{Action, Incident, Transition};
-use crate::rules::{Condition, Severity, Witness, clean, elapsed};
+use crate::rules::{Condition, Severity, Shown, Witness, clean, elapsed};
 use crate::slot::ChainSpec;
 
 /// RFC 5322 advises less; longer subjects are cut by every reader.
@@ -67,7 +67,7 @@ struct View {
     first_step: String,
     why: String,
     /// The documents behind it, newest first.
-    shown: Vec<Vec<(String, String)>>,
+    shown: Vec<Shown>,
     more_documents: usize,
     kibana: Option<String>,
     footer: String,
@@ -96,9 +96,10 @@ impl View {
             label,
             colour,
             title: settings.title.clone(),
-            fact: match resolved {
-                true => format!("over after {}", elapsed(until - incident.started_at)),
-                false => clean(&facts.line),
+            fact: match (&rule.condition, resolved) {
+                (_, false) => clean(&facts.line),
+                (Condition::Event(event), true) => format!("nothing further for {}", event.quiet),
+                (_, true) => format!("over after {}", elapsed(until - incident.started_at)),
             },
             rows: rows(transition, incident, chain),
             resolved,
@@ -143,12 +144,9 @@ fn rows(
         rows.push(("Start", moment(incident.started_at, chain)));
         rows.push(("End", moment(end, chain)));
         rows.push(("Duration", elapsed(end - incident.started_at)));
-        if let Condition::Event(event) = &rule.condition {
-            rows.push(("Quiet", format!("nothing further for {}", event.quiet)));
-        }
         rows.extend(transition.reason.map(|reason| ("Note", reason.to_owned())));
         rows.extend(incident.peak.map(|peak| ("Peak", against(Some(peak)))));
-        rows.push(("It was", clean(&facts.line)));
+        rows.push(("It was", clean(&incident.worst)));
     } else {
         let since = moment(incident.started_at, chain);
         let age = transition.at - incident.started_at;
