@@ -29,11 +29,7 @@ pub async fn check_output(
             return Ok(false);
         }
     };
-    step(
-        out,
-        "configuration",
-        Ok(format!("{} hosts", config.hosts.len())),
-    )?;
+    step(out, "configuration", Ok(client.hosts().join(", ")))?;
 
     let mut reachable = 0;
     for host in &config.hosts {

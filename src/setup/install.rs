@@ -34,7 +34,12 @@ pub(super) async fn install(
     object: &Object,
     mode: Mode,
 ) -> Result<Outcome, SendError> {
-    match try_install(client, object, mode).await {
+    forgiving(try_install(client, object, mode).await)
+}
+
+/// Makes an outcome of failures that need not befall the next request.
+pub(super) fn forgiving(result: Result<Outcome, SendError>) -> Result<Outcome, SendError> {
+    match result {
         Err(SendError::Refused { reason, .. } | SendError::Busy { reason, .. }) => {
             Ok(Outcome::Failed(reason))
         }

@@ -61,10 +61,17 @@ pub async fn run(
     }
     if options.includes(Part::Templates) {
         for stream in DataStream::ALL {
-            for name in streams::existing(client, stream).await? {
-                let outcome = streams::update(client, stream, &name, options.mode).await?;
+            let outcomes = streams::update_all(client, stream, options.mode).await?;
+            for (name, outcome) in &outcomes {
                 good &= outcome.is_good();
-                write_line(out, "data stream", &name, &outcome)?;
+                write_line(out, "data stream", name, outcome)?;
+            }
+            // What holds for one kind of stream holds for all.
+            if outcomes
+                .iter()
+                .any(|(_, outcome)| matches!(outcome, Outcome::LeftOut(_)))
+            {
+                break;
             }
         }
     }

@@ -3,35 +3,61 @@
 use serde_json::{Map, Value, json};
 
 use super::compare::{Difference, differences};
-use super::install::{Outcome, is_unknown_api};
+use super::install::{Outcome, forgiving, is_unknown_api};
 use super::mapping::{self, Fields};
 use super::{Mode, retention};
 use crate::elastic::{Client, SendError};
 use crate::event::DataStream;
 
-/// The names of a stream's data streams, one per namespace in use.
-pub(super) async fn existing(
+/// Brings every data stream of a kind up to date, one per namespace in use. Their names, each with its outcome.
+pub(super) async fn update_all(
     client: &Client,
     stream: DataStream,
-) -> Result<Vec<String>, SendError> {
+    mode: Mode,
+) -> anyhow::Result<Vec<(String, Outcome)>> {
+    let wanted = mapping::fields(stream)?;
+    let pattern = format!("{}-*", stream.prefix());
+    let names = match existing(client, &pattern).await {
+        // Who may only write may not look either, and has nothing to do here.
+        Err(SendError::Unauthorized { status: 403, .. }) => {
+            let reason = "this login may not see data streams".to_owned();
+            return Ok(vec![("*".into(), Outcome::LeftOut(reason))]);
+        }
+        names => names?,
+    };
+    let mut outcomes = Vec::new();
+    for name in names {
+        let outcome = forgiving(update(client, stream, &wanted, &name, mode).await)?;
+        outcomes.push((name, outcome));
+    }
+    Ok(outcomes)
+}
+
+async fn existing(client: &Client, pattern: &str) -> Result<Vec<String>, SendError> {
     let reply = client
-        .get(&format!("_resolve/index/{}-*", stream.prefix()), &[])
+        .get(&format!("_resolve/index/{pattern}"), &[])
         .await?;
-    let streams = reply.body["data_streams"].as_array().into_iter().flatten();
-    Ok(streams
-        .filter_map(|stream| Some(stream["name"].as_str()?.to_owned()))
-        .collect())
+    let Some(streams) = reply.body["data_streams"].as_array() else {
+        return Err(SendError::Unreadable {
+            host: client.hosts().join(", "),
+            reason: format!("no list of data streams: {}", reply.reason()),
+        });
+    };
+    let names = streams
+        .iter()
+        .filter_map(|stream| Some(stream["name"].as_str()?.to_owned()));
+    Ok(names.collect())
 }
 
 /// Compares the mapping of the backing index that is written to with the template's, and adds what can be added. Older backing
 /// indices get no documents any more.
-pub(super) async fn update(
+async fn update(
     client: &Client,
     stream: DataStream,
+    wanted: &Fields,
     name: &str,
     mode: Mode,
-) -> anyhow::Result<Outcome> {
-    let wanted = mapping::fields(stream)?;
+) -> Result<Outcome, SendError> {
     let path = format!("{name}/_mapping");
     let reply = client.get(&path, &[]).await?;
     // Names end in date and generation, so the last one is written to.
@@ -42,7 +68,11 @@ pub(super) async fn update(
     let Some(newest) = newest.filter(|_| reply.is_success()) else {
         return Ok(Outcome::Failed(reply.reason()));
     };
-    let (added, changed) = to_change(&wanted, newest);
+    let (added, mut changed) = to_change(wanted, newest);
+    if stream.module() == "system" {
+        // Elastic Agent may have made this stream, with types of its own that take our values as well.
+        changed.clear();
+    }
     let told: Vec<_> = added.iter().chain(&changed).cloned().collect();
     if told.is_empty() {
         return Ok(Outcome::Unchanged);
