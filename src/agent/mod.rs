@@ -13,8 +13,6 @@ pub mod ship;
 pub mod store;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
@@ -23,7 +21,6 @@ use tracing::info;
 
 use self::counters::Counters;
 use self::envelope::Identity;
-use self::logs::{LogBatch, RegistryEntry};
 use self::outbox::{Outbox, Seal};
 use self::report::Report;
 use self::ship::Shipper;
@@ -36,15 +33,12 @@ use crate::tasks::{self, Tasks};
 /// Batches of log lines that wait for the shipper; files wait when it is full.
 const FILE_BATCHES: usize = 16;
 
-/// How often what the tailer counted goes into the self-report.
-const COUNTED_EVERY: Duration = Duration::from_secs(5);
-
 /// Everything that sends events.
 enum Collector {
     Beacon(config::Beacon),
     Execution(config::Execution),
     Host(config::Host),
-    Logs(Logs),
+    Logs(logs::Tail),
     Report(Report),
 }
 
@@ -64,44 +58,8 @@ impl Collector {
             Self::Beacon(config) => beacon::run(config, outbox, stop).await,
             Self::Execution(config) => execution::run(config, outbox, stop).await,
             Self::Host(config) => host::run(config, outbox, stop).await,
-            Self::Logs(logs) => logs.run(outbox, stop).await,
+            Self::Logs(tail) => logs::run(tail, outbox, stop).await,
             Self::Report(report) => report::run(report, outbox, stop).await,
-        }
-    }
-}
-
-/// The files of all `[[logs]]` sections. They are their own queue, so their lines go past the spool.
-struct Logs {
-    sections: Vec<config::Logs>,
-    registry: Vec<RegistryEntry>,
-    batches: mpsc::Sender<LogBatch>,
-}
-
-impl Logs {
-    async fn run(self, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
-        let agent_id = outbox.agent_id().to_owned();
-        let counters = Arc::new(logs::Counters::default());
-        let follow = logs::run(
-            self.sections,
-            self.registry,
-            agent_id,
-            self.batches,
-            Arc::clone(&counters),
-            stop,
-        );
-        tokio::pin!(follow);
-        let mut tick = tokio::time::interval(COUNTED_EVERY);
-        loop {
-            let ended = tokio::select! {
-                ended = &mut follow => Some(ended),
-                _ = tick.tick() => None,
-            };
-            for (reason, counter) in counters.by_reason() {
-                outbox.count(reason, counter.swap(0, Relaxed));
-            }
-            if let Some(ended) = ended {
-                return ended;
-            }
         }
     }
 }
@@ -118,7 +76,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let (store, agent_id, registry) = tasks::blocking(move || {
         let mut store = Store::open(&data_dir, limits)?;
         let agent_id = agent_id(&mut store)?;
-        let registry = registry(&mut store)?;
+        let registry = store.registry()?;
         anyhow::Ok((store, agent_id, registry))
     })
     .await?;
@@ -139,7 +97,18 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     );
     let (files, inbox) = mpsc::channel(FILE_BATCHES);
 
-    let collectors = collectors(&config, &handle, &counters, registry, files);
+    let mut collectors = collectors(&config, &handle, &counters);
+    if config.logs.is_empty() {
+        drop(files);
+    } else {
+        collectors.push(Collector::Logs(logs::Tail {
+            sections: config.logs,
+            registry,
+            store: handle.clone(),
+            batches: files,
+            counters: Arc::clone(&counters),
+        }));
+    }
     let shipper = Shipper {
         store: handle,
         files: inbox,
@@ -166,8 +135,6 @@ fn collectors(
     config: &config::Agent,
     store: &StoreHandle,
     counters: &Arc<Counters>,
-    registry: Vec<RegistryEntry>,
-    batches: mpsc::Sender<LogBatch>,
 ) -> Vec<Collector> {
     let report = Collector::Report(Report {
         store: store.clone(),
@@ -178,13 +145,6 @@ fn collectors(
     collectors.extend(config.beacon.clone().map(Collector::Beacon));
     collectors.extend(config.execution.clone().map(Collector::Execution));
     collectors.extend(config.host.clone().map(Collector::Host));
-    if !config.logs.is_empty() {
-        collectors.push(Collector::Logs(Logs {
-            sections: config.logs.clone(),
-            registry,
-            batches,
-        }));
-    }
     collectors
 }
 
@@ -204,17 +164,6 @@ fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identit
         client: None,
         network: None,
     }
-}
-
-/// How far every file was acknowledged.
-fn registry(store: &mut Store) -> anyhow::Result<Vec<RegistryEntry>> {
-    let entries = store.registry()?.into_iter();
-    entries
-        .map(|(file, entry)| {
-            serde_json::from_slice(&entry)
-                .with_context(|| format!("cannot read the registry's entry of file {file}"))
-        })
-        .collect()
 }
 
 /// Made once per data directory: ids of documents depend on it.

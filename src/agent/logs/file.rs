@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::frame::{Framer, Line};
 use super::multiline::{Joiner, Record};
-use super::registry::{Fingerprint, RegistryEntry};
+use super::registry::{Entry, Fingerprint};
 use super::scan::head_of;
 
 /// An open file.
@@ -36,7 +36,7 @@ pub(super) enum Turn {
 impl Reader {
     /// Opens the file by its path unless it is open already. `None` where another file has this path by now.
     pub(super) fn open(
-        entry: &RegistryEntry,
+        entry: &Entry,
         file: Option<File>,
         client: Client,
         max_line_bytes: usize,
@@ -47,7 +47,7 @@ impl Reader {
         };
         let metadata = file.metadata()?;
         let head = head_of(&file)?;
-        let is_it = (metadata.dev(), metadata.ino()) == (entry.device, entry.inode);
+        let is_it = (metadata.dev(), metadata.ino()) == (entry.node.device, entry.node.inode);
         if !is_it || !entry.fingerprint.begins(&head) {
             return Ok(None);
         }

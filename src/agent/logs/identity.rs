@@ -3,18 +3,19 @@
 //! A file keeps its identity through renaming, and hands it to its copy when it is copied and truncated. Names decide
 //! only between files that begin alike.
 
+use std::borrow::Borrow;
 use std::path::Path;
 
-use super::registry::RegistryEntry;
+use super::registry::{Entry, Node};
 
 /// A file as a scan found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) path: String,
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) born_ns: u64,
+    pub(super) node: Node,
     pub(super) size: u64,
+    /// Nobody has written to it for a while.
+    pub(super) is_settled: bool,
     /// Its first bytes, as many as a fingerprint takes.
     pub(super) head: Vec<u8>,
 }
@@ -26,20 +27,20 @@ pub(super) enum Identity {
     Known(usize),
     /// A copy of the known file of this index, which is still there: reading it would repeat its lines.
     CopyOf(usize),
+    /// Empty, or perhaps a copy in the making: a later scan knows more.
+    Undecided,
     New {
         generation: u32,
     },
 }
 
 /// One identity for each of `seen`. A known file is given to at most one; those given to none are gone.
-pub(super) fn identify(known: &[RegistryEntry], seen: &[Seen]) -> Vec<Identity> {
+pub(super) fn identify(known: &[Entry], seen: &[impl Borrow<Seen>]) -> Vec<Identity> {
+    let seen: Vec<&Seen> = seen.iter().map(Borrow::borrow).collect();
     let mut owner: Vec<Option<usize>> = vec![None; known.len()];
     let mut identities: Vec<Option<Identity>> = vec![None; seen.len()];
     // The file that stayed where it was has the first claim, then the one with the same contents.
-    for is_claim in [
-        is_same_file as fn(&RegistryEntry, &Seen) -> bool,
-        holds_contents,
-    ] {
+    for is_claim in [is_same_file as fn(&Entry, &Seen) -> bool, holds_contents] {
         for (s, seen) in seen.iter().enumerate() {
             if identities[s].is_some() {
                 continue;
@@ -52,34 +53,35 @@ pub(super) fn identify(known: &[RegistryEntry], seen: &[Seen]) -> Vec<Identity> 
             }
         }
     }
-    let undecided = |seen: &Seen| {
-        let original = (0..known.len()).find(|k| owner[*k].is_some() && is_copy(&known[*k], seen));
-        original.map_or_else(
-            || Identity::New {
-                generation: next_generation(known, seen),
-            },
-            Identity::CopyOf,
-        )
+    let unclaimed = |s: usize| {
+        let originals = || (0..known.len()).filter_map(|k| Some((k, seen[owner[k]?])));
+        let may_be_copy = |original: &Seen| !seen[s].is_settled && begins_alike(original, seen[s]);
+        let generation = next_generation(known, seen[s]);
+        if let Some((k, _)) = originals().find(|(_, original)| is_copy(original, seen[s])) {
+            Identity::CopyOf(k)
+        } else if generation == 0
+            && (seen[s].size == 0 || originals().any(|(_, original)| may_be_copy(original)))
+        {
+            Identity::Undecided
+        } else {
+            Identity::New { generation }
+        }
     };
-    let decided = identities.into_iter().zip(seen);
-    decided
-        .map(|(identity, seen)| identity.unwrap_or_else(|| undecided(seen)))
+    let claimed = identities.into_iter().enumerate();
+    claimed
+        .map(|(s, identity)| identity.unwrap_or_else(|| unclaimed(s)))
         .collect()
 }
 
-fn is_same_file(known: &RegistryEntry, seen: &Seen) -> bool {
-    known.inode == seen.inode
-        && known.device == seen.device
-        && known.born_ns == seen.born_ns
-        && seen.size >= known.size_seen
-        && known.fingerprint.begins(&seen.head)
+fn is_same_file(known: &Entry, seen: &Seen) -> bool {
+    known.node == seen.node && seen.size >= known.size_seen && known.fingerprint.begins(&seen.head)
 }
 
 /// The file system has another number after a restart, the file was moved to another disk, or this is the copy of
 /// copytruncate. A short beginning proves little: a new file of the old name may begin alike.
-fn holds_contents(known: &RegistryEntry, seen: &Seen) -> bool {
+fn holds_contents(known: &Entry, seen: &Seen) -> bool {
     let is_likely = match known.fingerprint.is_full() {
-        true => known.inode == seen.inode || is_rotation(&seen.path, &known.path),
+        true => known.node.inode == seen.node.inode || is_rotation(&seen.path, &known.path),
         false => {
             known.fingerprint.bytes > 0
                 && seen.path != known.path
@@ -89,14 +91,15 @@ fn holds_contents(known: &RegistryEntry, seen: &Seen) -> bool {
     is_likely && seen.size >= known.offset && known.fingerprint.begins(&seen.head)
 }
 
-fn is_copy(known: &RegistryEntry, seen: &Seen) -> bool {
-    let is_other_file = (known.device, known.inode) != (seen.device, seen.inode);
-    let begins_alike = match known.fingerprint.is_full() {
-        true => known.fingerprint.begins(&seen.head),
-        // Two young files may begin alike and part later.
-        false => seen.head.len() == known.fingerprint.bytes && known.fingerprint.begins(&seen.head),
-    };
-    seen.size > 0 && is_other_file && begins_alike && is_rotation(&seen.path, &known.path)
+fn is_copy(original: &Seen, seen: &Seen) -> bool {
+    seen.size > 0 && seen.head == original.head && is_rotation(&seen.path, &original.path)
+}
+
+/// Copying takes its time, and the original may grow meanwhile.
+fn begins_alike(original: &Seen, seen: &Seen) -> bool {
+    let one_begins_the_other =
+        original.head.starts_with(&seen.head) || seen.head.starts_with(&original.head);
+    one_begins_the_other && is_rotation(&seen.path, &original.path)
 }
 
 /// `geth.log.1`, `geth-2026-11-21.log` and `geth.log` itself are rotations of `geth.log`; `geth2.log` is not.
@@ -112,16 +115,15 @@ fn is_rotation(path: &str, original: &str) -> bool {
     !stem.is_empty() && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
-fn next_generation(known: &[RegistryEntry], seen: &Seen) -> u32 {
-    let is_predecessor = |known: &&RegistryEntry| {
-        (known.device, known.inode, known.born_ns) == (seen.device, seen.inode, seen.born_ns)
-    };
-    let last = known
-        .iter()
-        .filter(is_predecessor)
-        .map(|known| known.generation)
-        .max();
-    last.map_or(0, |generation| generation.wrapping_add(1))
+/// Contents that moved to a copy still hold the generation they had.
+fn next_generation(known: &[Entry], seen: &Seen) -> u32 {
+    let generations = known.iter().filter_map(|known| {
+        let was_here = known.origin == seen.node;
+        (was_here || known.node == seen.node).then_some(if was_here { known.generation } else { 0 })
+    });
+    generations
+        .max()
+        .map_or(0, |generation| generation.wrapping_add(1))
 }
 
 #[cfg(test)]
@@ -129,29 +131,35 @@ mod tests {
     use super::*;
     use crate::agent::logs::registry::{FileKey, Fingerprint};
 
+    fn node(inode: u64) -> Node {
+        Node {
+            device: 1,
+            inode,
+            born_ns: 0,
+        }
+    }
+
     fn seen(path: &str, inode: u64, contents: &str) -> Seen {
         let head = contents.as_bytes()[..contents.len().min(Fingerprint::MAX_BYTES)].to_vec();
         Seen {
             path: path.into(),
-            device: 1,
-            inode,
-            born_ns: 0,
+            node: node(inode),
             size: contents.len() as u64,
+            is_settled: false,
             head,
         }
     }
 
     /// A file that was read to its end.
-    fn known(path: &str, inode: u64, contents: &str) -> RegistryEntry {
+    fn known(path: &str, inode: u64, contents: &str) -> Entry {
         let seen = seen(path, inode, contents);
-        RegistryEntry {
-            key: FileKey::of(1, inode, 0, 0),
+        Entry {
+            key: FileKey::of(node(inode), 0),
             path: seen.path,
             offset: seen.size,
             fingerprint: Fingerprint::of(&seen.head),
-            device: 1,
-            inode,
-            born_ns: 0,
+            node: node(inode),
+            origin: node(inode),
             generation: 0,
             size_seen: seen.size,
         }
@@ -224,7 +232,7 @@ mod tests {
     #[test]
     fn another_device_number_after_a_restart_is_the_same_file() {
         let mut moved = seen("geth.log", 5, &long("geth"));
-        moved.device = 2;
+        moved.node.device = 2;
         assert_eq!(
             identify(&[known("geth.log", 5, &long("geth"))], &[moved]),
             [Identity::Known(0)]
@@ -234,8 +242,37 @@ mod tests {
     #[test]
     fn a_reused_inode_is_another_file() {
         let mut reborn = seen("geth.log", 5, "one\ntwo\n");
-        reborn.born_ns = 7;
+        reborn.node.born_ns = 7;
         let identities = identify(&[known("old.log", 5, "one\n")], &[reborn]);
         assert_eq!(identities, [Identity::New { generation: 0 }]);
+    }
+
+    #[test]
+    fn contents_that_moved_to_a_copy_leave_their_generation_behind() {
+        let mut moved = known("geth.log", 5, "one\n");
+        moved.node = node(6);
+        let files = [
+            seen("geth.log.1", 6, "one\n"),
+            seen("geth.log.2", 5, "two\n"),
+        ];
+        assert_eq!(
+            identify(&[moved], &files),
+            [Identity::Known(0), Identity::New { generation: 1 }]
+        );
+    }
+
+    #[test]
+    fn a_copy_that_is_being_made_is_waited_for() {
+        let before = [known("geth.log", 5, &long("geth"))];
+        let mut young = seen("geth.log.1", 6, "geth star");
+        let original = seen("geth.log", 5, &long("geth"));
+        let identities = identify(&before, &[original.clone(), young.clone()]);
+        assert_eq!(identities, [Identity::Known(0), Identity::Undecided]);
+        young.is_settled = true;
+        let identities = identify(&before, &[original, young, seen("reth.log", 7, "")]);
+        assert_eq!(
+            identities[1..],
+            [Identity::New { generation: 0 }, Identity::Undecided]
+        );
     }
 }

@@ -1,47 +1,65 @@
-//! What is remembered of a file from one start to the next, and how it reaches the shipper.
+//! What is remembered of a file from one start to the next: who it is, and how far it is acknowledged.
+//!
+//! The two are kept apart because they are learnt apart. The tailer keeps the identity before anything of the file is
+//! sent, so that after a crash the file is recognised and its lines get the same ids. The shipper keeps the offset
+//! once everything before it has an outcome.
 
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
-use crate::event::Event;
+/// One entry of the store's registry; without a value it is removed.
+pub(super) type Kept = (String, Option<Vec<u8>>);
 
-/// The identity of a file's contents: stays when the file is renamed, changes when it is truncated or replaced.
+const IDENTITY: &str = "file/";
+const OFFSET: &str = "offset/";
+
+/// A file on disk, whatever its name and contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Node {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// Nanoseconds since 1970; 0 where the file system does not say. Inodes are used again.
+    pub(super) born_ns: u64,
+}
+
+/// The identity of a file's contents: stays when the file is renamed or copied and truncated, changes when it is
+/// truncated or replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct FileKey(String);
+pub(super) struct FileKey(String);
 
 impl FileKey {
-    /// `born_ns` is 0 where the file system keeps no time of birth; `generation` counts the truncations in place.
-    pub(super) fn of(device: u64, inode: u64, born_ns: u64, generation: u32) -> Self {
+    /// `generation` counts the truncations in place.
+    pub(super) fn of(origin: Node, generation: u32) -> Self {
         let mut hasher = Sha256::new();
-        for part in [device, inode, born_ns, u64::from(generation)] {
+        for part in [
+            origin.device,
+            origin.inode,
+            origin.born_ns,
+            u64::from(generation),
+        ] {
             hasher.update(part.to_le_bytes());
         }
         Self(hex::encode(&hasher.finalize()[..12]))
     }
 
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for FileKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
 /// Hash of a file's first `bytes` bytes; grows with the file up to [`Fingerprint::MAX_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint {
-    pub bytes: usize,
-    pub hash: String,
+pub(super) struct Fingerprint {
+    pub(super) bytes: usize,
+    hash: String,
 }
 
 impl Fingerprint {
-    pub const MAX_BYTES: usize = 1024;
+    pub(super) const MAX_BYTES: usize = 1024;
 
     pub(super) fn of(head: &[u8]) -> Self {
         let head = &head[..head.len().min(Self::MAX_BYTES)];
@@ -53,8 +71,8 @@ impl Fingerprint {
 
     /// Whether a file that begins with `head` may be the same, grown. Nothing is the beginning of everything.
     pub(super) fn begins(&self, head: &[u8]) -> bool {
-        head.get(..self.bytes)
-            .is_some_and(|start| Self::of(start).hash == self.hash)
+        let start = head.get(..self.bytes);
+        start.is_some_and(|start| Self::of(start).hash == self.hash)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -64,33 +82,102 @@ impl Fingerprint {
 
 /// A file as the registry keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegistryEntry {
-    pub key: FileKey,
-    pub path: String,
-    /// Where the first record begins that was not acknowledged.
-    pub offset: u64,
-    pub fingerprint: Fingerprint,
-    pub device: u64,
-    pub inode: u64,
-    /// Nanoseconds since 1970; 0 where the file system does not say.
-    pub born_ns: u64,
-    pub generation: u32,
+pub(super) struct Entry {
+    pub(super) key: FileKey,
+    pub(super) path: String,
+    pub(super) fingerprint: Fingerprint,
+    /// Where the contents are now.
+    pub(super) node: Node,
+    /// Where they were first, as which generation there: no other contents may get the same key.
+    pub(super) origin: Node,
+    pub(super) generation: u32,
     /// The file was at least so long: if it is shorter now, it was truncated.
-    pub size_seen: u64,
+    pub(super) size_seen: u64,
+    /// Where the next record begins.
+    #[serde(skip)]
+    pub(super) offset: u64,
 }
 
-/// Records of one file, in order.
-///
-/// The shipper puts `entry` into the registry once every event is acknowledged (or is a dead letter) and everything of
-/// the file before `start` is. A batch without events announces a new file (or a new generation of one): its entry is
-/// committed before any event that follows it is sent, so that a crash does not give the file another key.
-#[derive(Debug, Clone)]
-pub struct LogBatch {
-    /// `entry.offset` is the end of the last record of this batch.
-    pub entry: RegistryEntry,
-    /// Where the first record of this batch begins.
-    pub start: u64,
-    pub events: Vec<Event>,
-    /// The file is gone: after this batch its entry is removed instead of committed.
-    pub is_last: bool,
+impl Entry {
+    pub(super) fn identity(&self) -> Kept {
+        // Numbers, strings and no map: this can't fail.
+        let value = serde_json::to_vec(self).unwrap_or_default();
+        (format!("{IDENTITY}{}", self.key.as_str()), Some(value))
+    }
+
+    pub(super) fn without_identity(&self) -> Kept {
+        (format!("{IDENTITY}{}", self.key.as_str()), None)
+    }
+
+    /// Where the shipper keeps the offset.
+    pub(super) fn offset_key(&self) -> String {
+        format!("{OFFSET}{}", self.key.as_str())
+    }
+
+    pub(super) fn offset_value(&self) -> Vec<u8> {
+        self.offset.to_string().into_bytes()
+    }
+}
+
+/// Puts identities and offsets together, and names what belongs to no file any more. An identity without an offset
+/// begins at 0; one that can't be read is left out, and its file is read from its beginning.
+pub(super) fn load(kept: Vec<(String, Vec<u8>)>) -> (Vec<Entry>, Vec<Kept>) {
+    let kept: BTreeMap<String, Vec<u8>> = kept.into_iter().collect();
+    let mut entries = Vec::new();
+    for (name, value) in kept.iter().filter(|(name, _)| name.starts_with(IDENTITY)) {
+        let mut entry: Entry = match serde_json::from_slice(value) {
+            Ok(entry) => entry,
+            Err(error) => {
+                warn!(name, %error, "cannot read an entry of the registry of files");
+                continue;
+            }
+        };
+        let offset = kept.get(&entry.offset_key());
+        let offset = offset.and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+        entry.offset = offset.unwrap_or(0);
+        entry.size_seen = entry.size_seen.max(entry.offset);
+        entries.push(entry);
+    }
+    let offsets: BTreeSet<String> = entries.iter().map(Entry::offset_key).collect();
+    let orphans = kept
+        .into_keys()
+        .filter(|name| name.starts_with(OFFSET) && !offsets.contains(name));
+    let orphans = orphans.map(|name| (name, None)).collect();
+    (entries, orphans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_back_with_their_offsets() {
+        let node = |inode| Node {
+            device: 1,
+            inode,
+            born_ns: 0,
+        };
+        let entry = |inode, offset| Entry {
+            key: FileKey::of(node(inode), 0),
+            path: "/var/log/a.log".into(),
+            fingerprint: Fingerprint::of(b"one\n"),
+            node: node(inode),
+            origin: node(inode),
+            generation: 0,
+            size_seen: 8,
+            offset,
+        };
+        let (acknowledged, fresh) = (entry(5, 4), entry(6, 0));
+        let mut kept: Vec<(String, Vec<u8>)> = [&acknowledged, &fresh]
+            .map(|entry| entry.identity())
+            .map(|(name, value)| (name, value.unwrap()))
+            .to_vec();
+        kept.push((acknowledged.offset_key(), acknowledged.offset_value()));
+        kept.push(("file/broken".into(), b"{".to_vec()));
+        kept.push(("offset/orphan".into(), b"7".to_vec()));
+        let (mut loaded, orphans) = load(kept);
+        loaded.sort_by_key(|entry| entry.node.inode);
+        assert_eq!(loaded, [acknowledged, fresh]);
+        assert_eq!(orphans, [("offset/orphan".to_owned(), None)]);
+    }
 }

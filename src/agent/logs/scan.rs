@@ -1,5 +1,6 @@
 //! Finds the files that the configuration names, and how they begin.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -8,21 +9,27 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use glob::{MatchOptions, Pattern};
 use tracing::warn;
 
 use super::identity::Seen;
-use super::registry::Fingerprint;
+use super::registry::{Fingerprint, Node};
 use crate::config;
+
+/// A file that was not written for so long is not being copied.
+const SETTLED: TimeDelta = TimeDelta::seconds(2);
 
 /// Looks for files; remembers the beginnings of those that did not change since it looked last.
 pub(super) struct Scanner {
     sections: Vec<Section>,
-    heads: HashMap<(u64, u64), Head>,
+    heads: HashMap<Inode, Head>,
     /// Whose trouble was said.
     unreadable: HashSet<String>,
 }
+
+/// Device and number.
+type Inode = (u64, u64);
 
 struct Section {
     paths: Vec<String>,
@@ -43,6 +50,12 @@ pub(super) struct Found {
     pub(super) written_at: DateTime<Utc>,
     /// Open where it changed since the last scan: opened a second time by its path, it might be another by then.
     pub(super) file: Option<File>,
+}
+
+impl Borrow<Seen> for Found {
+    fn borrow(&self) -> &Seen {
+        &self.seen
+    }
 }
 
 impl Scanner {
@@ -76,12 +89,12 @@ impl Scanner {
     }
 
     /// Every file once, whatever names it has; the first section that names it has it.
-    pub(super) fn scan(&mut self) -> Vec<Found> {
+    pub(super) fn scan(&mut self, now: DateTime<Utc>) -> Vec<Found> {
         let mut found = Vec::new();
         let mut heads = HashMap::new();
         for section in 0..self.sections.len() {
             for path in self.sections[section].files() {
-                match self.look_at(section, &path, &mut heads) {
+                match self.look_at(section, &path, now, &mut heads) {
                     Ok(Some(file)) => {
                         self.unreadable.remove(&path);
                         found.push(file);
@@ -102,15 +115,16 @@ impl Scanner {
     }
 
     /// Reads the beginning of a file anew at the next scan, even if neither its size nor its time have changed.
-    pub(super) fn forget(&mut self, device: u64, inode: u64) {
-        self.heads.remove(&(device, inode));
+    pub(super) fn forget(&mut self, node: Node) {
+        self.heads.remove(&(node.device, node.inode));
     }
 
     fn look_at(
         &mut self,
         section: usize,
         path: &str,
-        heads: &mut HashMap<(u64, u64), Head>,
+        now: DateTime<Utc>,
+        heads: &mut HashMap<Inode, Head>,
     ) -> io::Result<Option<Found>> {
         let mut metadata = fs::metadata(path)?;
         let mut file = None;
@@ -140,9 +154,12 @@ impl Scanner {
             .and_then(|born| born.duration_since(UNIX_EPOCH).ok());
         let seen = Seen {
             path: path.to_owned(),
-            device: identity.0,
-            inode: identity.1,
-            born_ns: born.map_or(0, |born| u64::try_from(born.as_nanos()).unwrap_or(0)),
+            node: Node {
+                device: identity.0,
+                inode: identity.1,
+                born_ns: born.map_or(0, |born| u64::try_from(born.as_nanos()).unwrap_or(0)),
+            },
+            is_settled: !(TimeDelta::zero()..SETTLED).contains(&(now - head.written_at)),
             size: head.size,
             head: head.bytes.clone(),
         };

@@ -5,27 +5,27 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::SendTimeoutError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 use super::file::{Reader, Turn};
+use super::followed::Followed;
 use super::hints::Hints;
-use super::identity::{Identity, Seen, identify};
+use super::identity::{Identity, identify};
 use super::multiline::Record;
-use super::record::{Origin, Reading, event};
-use super::registry::{FileKey, Fingerprint, LogBatch, RegistryEntry};
+use super::registry::{Entry, Kept};
 use super::scan::{Found, Scanner};
-use crate::{config, slot, tasks};
+use crate::agent::counters::Counters;
+use crate::agent::ship::LogBatch;
+use crate::{config, slot};
 
 /// Bytes of one file that are read before it is the next one's turn; what one batch may hold.
-const TURN_BYTES: usize = 128 * 1024;
+const TURN_BYTES: usize = 32 * 1024;
 
 /// The longest wait before the signal to stop is heard.
 const STOP_CHECK: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    const PRODUCTION: Self = Self {
+    pub(super) const PRODUCTION: Self = Self {
         scan: Duration::from_secs(1),
         join: Duration::from_millis(200),
         rotated: Duration::from_secs(60),
@@ -57,115 +57,52 @@ impl Pace {
     };
 }
 
-/// What the tailer did since it started; shipped with the agent's own report.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub records: AtomicU64,
-    pub bytes: AtomicU64,
-    /// Records that hold a line longer than the limit.
-    pub truncated: AtomicU64,
-    /// Records that hold bytes that are no UTF-8.
-    pub invalid_utf8: AtomicU64,
-    /// Bytes that were truncated away before they were read.
-    pub lost_bytes: AtomicU64,
-}
-
-impl Counters {
-    /// Under the names that the agent's self-report shows.
-    pub fn by_reason(&self) -> [(&'static str, &AtomicU64); 5] {
-        [
-            ("log_records", &self.records),
-            ("log_bytes", &self.bytes),
-            ("log_line_cut", &self.truncated),
-            ("log_invalid_utf8", &self.invalid_utf8),
-            ("log_bytes_lost_to_truncation", &self.lost_bytes),
-        ]
-    }
-}
-
-/// Follows the files of all sections until `stop`. `registry` is what the shipper had committed when the agent ended.
-pub async fn run(
-    sections: Vec<config::Logs>,
-    registry: Vec<RegistryEntry>,
-    agent_id: String,
-    batches: mpsc::Sender<LogBatch>,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let tailer = Tailer::new(
-        sections,
-        registry,
-        agent_id,
-        batches,
-        counters,
-        stop,
-        Pace::PRODUCTION,
-    )?;
-    tasks::blocking(move || tailer.run()).await;
-    Ok(())
-}
+/// Makes changes of the registry durable; `false` once the agent ends.
+pub(super) type Keep = Box<dyn FnMut(Vec<Kept>) -> bool + Send>;
 
 pub(super) struct Tailer {
+    pub(super) agent_id: String,
+    pub(super) counters: Arc<Counters>,
+    pub(super) keep: Keep,
+    pub(super) stop: CancellationToken,
     sections: Vec<config::Logs>,
-    agent_id: String,
     batches: mpsc::Sender<LogBatch>,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
     pace: Pace,
     runtime: Handle,
     scanner: Scanner,
     hints: Hints,
     followed: Vec<Followed>,
-    /// At most a turn's batch and an announcement per new file.
+    /// At most a turn's batch, and a last one for each file that is gone.
     outgoing: VecDeque<LogBatch>,
     next_scan: Instant,
     buffer: Vec<u8>,
 }
 
-/// A file, open or not.
-struct Followed {
-    entry: RegistryEntry,
-    /// `None` for a file of the registry that was not found again.
-    section: Option<usize>,
-    reader: Option<Reader>,
-    written_at: DateTime<Utc>,
-    missing_since: Option<Instant>,
-    /// Its last batch was made.
-    is_left: bool,
-}
-
 impl Tailer {
-    /// Needs a runtime around it: sending waits there.
+    /// Keeps nothing and never stops until the caller says how. Needs a runtime around it: sending waits there.
     pub(super) fn new(
         sections: Vec<config::Logs>,
-        registry: Vec<RegistryEntry>,
-        agent_id: String,
+        registry: Vec<Entry>,
         batches: mpsc::Sender<LogBatch>,
-        counters: Arc<Counters>,
-        stop: CancellationToken,
         pace: Pace,
     ) -> anyhow::Result<Self> {
         let scanner = Scanner::new(&sections)?;
         let now = Instant::now();
-        let unfound = |entry| Followed {
-            entry,
-            section: None,
-            reader: None,
-            written_at: DateTime::UNIX_EPOCH,
-            missing_since: Some(now),
-            is_left: false,
-        };
+        let followed = registry
+            .into_iter()
+            .map(|entry| Followed::unfound(entry, now));
         Ok(Self {
+            agent_id: String::new(),
+            counters: Arc::default(),
+            keep: Box::new(|_| true),
+            stop: CancellationToken::new(),
             sections,
-            agent_id,
             batches,
-            counters,
-            stop,
             pace,
             runtime: Handle::current(),
             scanner,
             hints: Hints::new(),
-            followed: registry.into_iter().map(unfound).collect(),
+            followed: followed.collect(),
             outgoing: VecDeque::new(),
             next_scan: now,
             buffer: vec![0; TURN_BYTES],
@@ -213,8 +150,17 @@ impl Tailer {
         std::thread::sleep(GATHER.min(until_scan));
     }
 
-    /// Sends what is outgoing; scans while it has to wait. `false` once nobody takes batches or the agent stops.
+    /// Sends what is outgoing, the registry first; scans while it has to wait. `false` once nobody takes batches or the
+    /// agent stops.
     fn hand_on(&mut self) -> bool {
+        let unkept: Vec<Kept> = self
+            .followed
+            .iter_mut()
+            .filter_map(Followed::unkept)
+            .collect();
+        if !unkept.is_empty() && !(self.keep)(unkept) {
+            return false;
+        }
         while let Some(batch) = self.outgoing.pop_front() {
             let sent = self.runtime.block_on(async {
                 tokio::select! {
@@ -242,14 +188,19 @@ impl Tailer {
     fn scan(&mut self, now: Instant) {
         self.next_scan = now + self.pace.scan;
         self.followed.retain(|followed| !followed.is_left);
-        let found = self.scanner.scan();
-        let known: Vec<RegistryEntry> = self
+        let known: Vec<Entry> = self
             .followed
             .iter()
             .map(|followed| followed.entry.clone())
             .collect();
-        let seen: Vec<Seen> = found.iter().map(|found| found.seen.clone()).collect();
-        let identities = identify(&known, &seen);
+        let mut found = self.scanner.scan(slot::now());
+        let mut identities = identify(&known, &found);
+        if !replaced(&known, &found, &identities).is_empty() {
+            // The copy may have been made while the folder was being read.
+            found = self.scanner.scan(slot::now());
+            identities = identify(&known, &found);
+        }
+        let replaced = replaced(&known, &found, &identities);
         let mut is_there = vec![false; known.len()];
         let mut new = Vec::new();
         for (found, identity) in found.into_iter().zip(identities) {
@@ -257,92 +208,24 @@ impl Tailer {
             match identity {
                 Identity::Known(index) => {
                     is_there[index] = true;
-                    self.refind(index, found);
+                    self.followed[index].refind(&self.sections[found.section], found);
                 }
-                Identity::CopyOf(_) => {}
+                Identity::CopyOf(_) | Identity::Undecided => {}
                 Identity::New { generation } => new.push((found, generation)),
             }
         }
         for index in (0..known.len()).filter(|index| !is_there[*index]) {
-            let entry = &known[index];
-            let is_replaced = new.iter().any(|(found, _)| {
-                (found.seen.device, found.seen.inode) == (entry.device, entry.inode)
-            });
-            if is_replaced {
+            if replaced.contains(&index) {
                 self.leave_replaced(index);
             } else {
                 self.followed[index].missing_since.get_or_insert(now);
             }
         }
         for (found, generation) in new {
-            self.follow(found, generation);
+            let mut followed = Followed::new(&found.seen, generation);
+            followed.refind(&self.sections[found.section], found);
+            self.followed.push(followed);
         }
-    }
-
-    fn refind(&mut self, index: usize, found: Found) {
-        let followed = &mut self.followed[index];
-        let Found {
-            section,
-            seen,
-            written_at,
-            file,
-        } = found;
-        let entry = &mut followed.entry;
-        if (entry.device, entry.inode) != (seen.device, seen.inode) {
-            // The contents live on in a copy: what was not handed on is read there.
-            followed.reader = None;
-        }
-        if entry.path != seen.path {
-            info!(from = entry.path, to = seen.path, "log file has a new name");
-        }
-        if entry.fingerprint.bytes < seen.head.len() {
-            entry.fingerprint = Fingerprint::of(&seen.head);
-        }
-        entry.path = seen.path;
-        (entry.device, entry.inode, entry.born_ns) = (seen.device, seen.inode, seen.born_ns);
-        entry.size_seen = entry.size_seen.max(seen.size);
-        followed.section = Some(section);
-        followed.written_at = written_at;
-        followed.missing_since = None;
-        let config = &self.sections[section];
-        if followed.reader.is_none() && seen.size > followed.entry.offset {
-            match Reader::open(&followed.entry, file, config.client, config.max_line_bytes) {
-                Ok(reader) => followed.reader = reader,
-                // Tried again at the next scan, which says why a file can't be read.
-                Err(error) => debug!(path = followed.entry.path, %error, "cannot open log file"),
-            }
-        }
-    }
-
-    fn follow(&mut self, found: Found, generation: u32) {
-        let seen = &found.seen;
-        let entry = RegistryEntry {
-            key: FileKey::of(seen.device, seen.inode, seen.born_ns, generation),
-            path: seen.path.clone(),
-            offset: 0,
-            fingerprint: Fingerprint::of(&seen.head),
-            device: seen.device,
-            inode: seen.inode,
-            born_ns: seen.born_ns,
-            generation,
-            size_seen: seen.size,
-        };
-        info!(path = entry.path, bytes = seen.size, "following log file");
-        self.outgoing.push_back(LogBatch {
-            entry: entry.clone(),
-            start: 0,
-            events: Vec::new(),
-            is_last: false,
-        });
-        self.followed.push(Followed {
-            entry,
-            section: Some(found.section),
-            reader: None,
-            written_at: found.written_at,
-            missing_since: None,
-            is_left: false,
-        });
-        self.refind(self.followed.len() - 1, found);
     }
 
     /// The file was truncated or its inode given to another: what was not read and has no copy is lost.
@@ -352,11 +235,11 @@ impl Tailer {
             .as_mut()
             .map(Reader::finish)
             .unwrap_or_default();
-        self.batch(index, records, true);
+        self.batch(index, &records, true);
         let entry = &self.followed[index].entry;
         let lost = entry.size_seen.saturating_sub(entry.offset);
-        self.counters.lost_bytes.fetch_add(lost, Ordering::Relaxed);
         if lost > 0 {
+            self.counters.count("log_bytes_truncated_unread", lost);
             warn!(
                 path = entry.path,
                 bytes = lost,
@@ -374,7 +257,7 @@ impl Tailer {
             .map(|since| now.saturating_duration_since(since));
         let Some(reader) = &mut followed.reader else {
             if !followed.is_left && missing_for.is_some_and(|missing| missing >= pace.forget) {
-                self.batch(index, Vec::new(), true);
+                self.batch(index, &[], true);
             }
             return false;
         };
@@ -382,16 +265,15 @@ impl Tailer {
             Ok(Turn::Read(records)) => {
                 followed.entry.size_seen = followed.entry.size_seen.max(reader.position());
                 if !followed.entry.fingerprint.is_full() {
-                    followed.entry.fingerprint = reader.fingerprint();
+                    followed.learn_fingerprint();
                 }
-                self.batch(index, records, false);
+                self.batch(index, &records, false);
                 return true;
             }
             Ok(Turn::Replaced) => {
                 // What the reader knows of the beginning decides in the scan too.
-                followed.entry.fingerprint = reader.fingerprint();
-                self.scanner
-                    .forget(followed.entry.device, followed.entry.inode);
+                followed.learn_fingerprint();
+                self.scanner.forget(followed.entry.node);
                 if missing_for.is_none() {
                     self.next_scan = now;
                     return false;
@@ -404,13 +286,16 @@ impl Tailer {
                 return false;
             }
         }
+        let Some(reader) = &mut followed.reader else {
+            return false;
+        };
         let quiet = now.saturating_duration_since(reader.grew_at);
         if missing_for.is_some_and(|missing| missing.min(quiet) >= pace.rotated) {
             let records = reader.finish();
-            self.batch(index, records, true);
+            self.batch(index, &records, true);
         } else if quiet >= pace.join && reader.has_open_record() {
-            let records = reader.flush().into_iter().collect();
-            self.batch(index, records, false);
+            let records: Vec<Record> = reader.flush().into_iter().collect();
+            self.batch(index, &records, false);
         } else if missing_for.is_none()
             && quiet >= pace.idle
             && reader.position() == followed.entry.offset
@@ -420,59 +305,31 @@ impl Tailer {
         false
     }
 
-    /// Makes documents of records and puts them among the outgoing. After the last batch the file is no longer followed.
-    fn batch(&mut self, index: usize, records: Vec<Record>, is_last: bool) {
+    fn batch(&mut self, index: usize, records: &[Record], is_last: bool) {
         let followed = &mut self.followed[index];
-        let start = followed.entry.offset;
-        let mut events = Vec::with_capacity(records.len());
-        if let Some(section) = followed.section {
-            let config = &self.sections[section];
-            let at = slot::now();
-            let reading = Reading {
-                at,
-                written_at: followed.written_at.min(at),
-                zone: config.timezone,
-            };
-            let origin = Origin {
-                agent_id: &self.agent_id,
-                file_key: followed.entry.key.as_str(),
-                path: &followed.entry.path,
-                client: config.client,
-            };
-            events.extend(records.iter().map(|record| {
-                let parsed = config.client.parse(&record.text, &reading);
-                event(record, parsed, origin, &reading)
-            }));
-        }
-        if let Some(last) = records.last() {
-            followed.entry.offset = last.end;
-            let count =
-                |counter: &AtomicU64, by: usize| counter.fetch_add(by as u64, Ordering::Relaxed);
-            count(&self.counters.records, records.len());
-            count(
-                &self.counters.truncated,
-                records.iter().filter(|record| record.is_cut).count(),
-            );
-            count(
-                &self.counters.invalid_utf8,
-                records.iter().filter(|record| record.is_repaired).count(),
-            );
-            self.counters
-                .bytes
-                .fetch_add(last.end - start, Ordering::Relaxed);
-        }
-        if is_last {
-            followed.reader = None;
-            followed.is_left = true;
-        }
-        if is_last || !events.is_empty() {
-            let entry = followed.entry.clone();
-            self.outgoing.push_back(LogBatch {
-                entry,
-                start,
-                events,
-                is_last,
-            });
-        }
+        let config = followed.section.map(|section| &self.sections[section]);
+        self.outgoing
+            .extend(followed.batch(records, is_last, config, &self.agent_id, slot::now()));
+        let count = |reason, is_counted: fn(&&Record) -> bool| {
+            let records = records.iter().filter(is_counted).count() as u64;
+            if records > 0 {
+                self.counters.count(reason, records);
+            }
+        };
+        count("log_line_cut", |record| record.is_cut);
+        count("log_line_not_utf8", |record| record.is_repaired);
     }
+}
+
+/// Known files whose place other contents have taken, while nobody found their own.
+fn replaced(known: &[Entry], found: &[Found], identities: &[Identity]) -> Vec<usize> {
+    let is_known = |index| identities.contains(&Identity::Known(index));
+    let is_taken = |entry: &Entry| {
+        let mut places = found.iter().zip(identities);
+        places.any(|(found, identity)| {
+            matches!(identity, Identity::New { .. }) && found.seen.node == entry.node
+        })
+    };
+    let gone = (0..known.len()).filter(|index| !is_known(*index));
+    gone.filter(|index| is_taken(&known[*index])).collect()
 }

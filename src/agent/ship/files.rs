@@ -2,9 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::agent::logs::LogBatch;
 use crate::agent::store::{Change, DeadLetter};
 use crate::event::Event;
+
+/// Lines of a file, in the file's order. The file is their queue: they are read again unless `entry` was kept.
+#[derive(Debug)]
+pub struct LogBatch {
+    /// The file in the registry.
+    pub file: String,
+    /// For people, in dead letters.
+    pub path: String,
+    /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
+    pub entry: Option<Vec<u8>>,
+    pub events: Vec<Event>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BatchNumber(u64);
@@ -33,14 +44,11 @@ impl Progress {
         let number = BatchNumber(self.next);
         self.next += 1;
         let LogBatch {
+            file,
+            path,
             entry,
             events,
-            is_last,
-            ..
         } = batch;
-        let (file, path) = (entry.key.to_string(), entry.path.clone());
-        // An entry is plain data: it always encodes.
-        let entry = (!is_last).then(|| serde_json::to_vec(&entry).unwrap_or_default());
         self.files
             .entry(file.clone())
             .or_default()
@@ -54,11 +62,6 @@ impl Progress {
         };
         self.batches.insert(number, pending);
         (number, events)
-    }
-
-    /// Not yet in a commit.
-    pub(super) fn is_pending(&self, number: BatchNumber) -> bool {
-        self.batches.contains_key(&number)
     }
 
     pub(super) fn path(&self, number: BatchNumber) -> &str {
@@ -105,7 +108,6 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::logs::RegistryEntry;
     use crate::agent::store::Record;
     use crate::event::{DataStream, DocumentId};
 
@@ -115,26 +117,22 @@ mod tests {
             DocumentId::of(&[]),
             chrono::DateTime::UNIX_EPOCH,
         );
-        let entry = serde_json::json!({
-            "key": file, "path": format!("/var/log/{file}"), "offset": end,
-            "fingerprint": {"bytes": 0, "hash": ""},
-            "device": 0, "inode": 0, "born_ns": 0, "generation": 0, "size_seen": 0,
-        });
+        let (file, path) = (file.to_owned(), format!("/var/log/{file}"));
         LogBatch {
-            entry: serde_json::from_value(entry).unwrap(),
-            start: 0,
+            file,
+            path,
+            entry: Some(vec![end]),
             events: vec![event; events],
-            is_last: false,
         }
     }
 
     fn collected(progress: &mut Progress) -> (Vec<(String, u8)>, usize) {
         let mut change = Change::default();
         progress.collect(&mut change);
-        let kept = change.registry.into_iter().map(|(file, entry)| {
-            let entry: RegistryEntry = serde_json::from_slice(&entry.unwrap()).unwrap();
-            (file, entry.offset as u8)
-        });
+        let kept = change
+            .registry
+            .into_iter()
+            .map(|(file, entry)| (file, entry.unwrap()[0]));
         (kept.collect(), change.bury.len())
     }
 

@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::files::{BatchNumber, Progress};
+pub use self::files::LogBatch;
+use self::files::Progress;
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use self::window::Window;
 use super::counters::{Counters, Output};
-use super::logs::LogBatch;
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
@@ -125,8 +125,6 @@ struct Ship {
     spool_has_more: bool,
     /// Records that were given back to the spool are to be taken again.
     from_the_start: bool,
-    /// Announces a file and is not yet durable: what follows has to wait.
-    announced: Option<BatchNumber>,
     files_ended: bool,
     sources_ended: bool,
     /// A wait for a person was told.
@@ -156,7 +154,6 @@ impl Ship {
             window: Window::default(),
             spool_has_more: true,
             from_the_start: false,
-            announced: None,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -230,9 +227,6 @@ impl Ship {
             Done::Settled(outcome) => {
                 self.settling = false;
                 outcome?;
-                self.announced = self
-                    .announced
-                    .filter(|number| self.progress.is_pending(*number));
             }
             Done::Answered {
                 batch,
@@ -250,7 +244,6 @@ impl Ship {
 
     fn accept(&mut self, batch: LogBatch, seal: &Seal) {
         let (number, events) = self.progress.begin(batch);
-        self.announced = events.is_empty().then_some(number);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
             datasets.push(event.stream.dataset());
@@ -271,7 +264,7 @@ impl Ship {
     }
 
     fn takes_files(&self) -> bool {
-        self.window.has_room_for_files() && !self.files_ended && self.announced.is_none()
+        self.window.has_room_for_files() && !self.files_ended
     }
 
     /// All is shipped and kept, or nothing more can be.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ethmon::agent::counters::Output;
 use ethmon::agent::dead_letter;
-use ethmon::agent::logs::{LogBatch, RegistryEntry};
+use ethmon::agent::logs::{self, Tail};
+use ethmon::agent::ship::LogBatch;
 use ethmon::agent::store::{Limits, Store};
+use ethmon::config::Logs as LogsConfig;
 use ethmon::elastic;
 use ethmon::event::{DataStream, Event};
-use serde_json::json;
 
 use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
@@ -272,12 +273,7 @@ async fn file_offsets_follow_the_outcomes() {
     agent.end().await;
     let mut store = Store::open(dir.path(), Limits::default()).unwrap();
     let registry = store.registry().unwrap();
-    let (file, entry) = &registry[0];
-    let entry: RegistryEntry = serde_json::from_slice(entry).unwrap();
-    assert_eq!(
-        (registry.len(), file.as_str(), entry.offset),
-        (1, "inode-1", 30)
-    );
+    assert_eq!(registry, [("inode-1".to_owned(), vec![30])]);
     let letters = store.dead_letters(9).unwrap();
     assert_eq!(
         (letters.len(), letters[0].1.origin.as_str()),
@@ -290,50 +286,41 @@ async fn file_offsets_follow_the_outcomes() {
 async fn a_file_is_known_before_its_lines_are_sent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.redb");
-    let server = Arc::new(BulkServer::start(move |_, items| {
-        let line = items.iter().any(|item| item.id == "000000");
-        if line && known_files(&path) == 0 {
-            Act::Whole(
-                400,
-                "",
-                r#"{"error":{"type":"x","reason":"not announced"}}"#,
-            )
-        } else {
-            Act::Serve
-        }
+    let server = Arc::new(BulkServer::start(move |_, _| match known_files(&path) {
+        0 => Act::Whole(400, "", r#"{"error":{"type":"x","reason":"unknown file"}}"#),
+        _ => Act::Serve,
     }));
-    // A request is full with one item, and the store is kept busy: only the announcement holds the line back.
-    let limits = elastic::Limits {
-        bytes: 1 << 20,
-        items: 1,
+    let agent = Agent::start(dir.path(), &server.url());
+    let logs = tempfile::tempdir().unwrap();
+    let file = logs.path().join("client.log");
+    std::fs::write(&file, "a line\n").unwrap();
+    let tail = Tail {
+        sections: vec![LogsConfig {
+            paths: vec![file.to_str().unwrap().to_owned()],
+            ..LogsConfig::default()
+        }],
+        registry: Vec::new(),
+        store: agent.store.clone(),
+        batches: agent.files.clone(),
+        counters: Arc::clone(&agent.counters),
     };
-    let agent = Agent::start_with(dir.path(), config(&server.url()), limits);
-    for number in 1..9 {
-        agent
-            .outbox
-            .send(event(number).with("message", "x".repeat(900_000)))
-            .await;
-    }
-    for events in [vec![], vec![event(0)]] {
-        agent.files.send(lines(1, events)).await.unwrap();
-    }
-    wait(&server, |server| server.wait_for(9)).await;
+    let follow = logs::run(tail, agent.outbox.clone(), agent.stop.clone());
+    let (followed, ()) = tokio::join!(follow, async {
+        wait(&server, |server| server.wait_for(1)).await;
+        agent.stop.cancel();
+    });
+    followed.unwrap();
     let counters = agent.end().await;
     assert_eq!(counters.refused.load(Relaxed), 0);
 }
 
 /// Lines of one file, up to `end`.
 fn lines(end: u8, events: Vec<Event>) -> LogBatch {
-    let entry = json!({
-        "key": "inode-1", "path": "/var/log/client.log", "offset": end,
-        "fingerprint": {"bytes": 0, "hash": ""},
-        "device": 0, "inode": 0, "born_ns": 0, "generation": 0, "size_seen": 0,
-    });
     LogBatch {
-        entry: serde_json::from_value(entry).unwrap(),
-        start: 0,
+        file: "inode-1".into(),
+        path: "/var/log/client.log".into(),
+        entry: Some(vec![end]),
         events,
-        is_last: false,
     }
 }
 

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use ethmon::agent::counters::Counters;
 use ethmon::agent::envelope::Identity;
-use ethmon::agent::logs::LogBatch;
 use ethmon::agent::outbox::{Outbox, Seal};
-use ethmon::agent::ship::{self, Shipper};
+use ethmon::agent::ship::{self, LogBatch, Shipper};
 use ethmon::agent::store::{self, Limits, Store, StoreHandle};
 use ethmon::config::Elasticsearch;
 use ethmon::elastic::{self, Client};
@@ -26,6 +25,7 @@ use crate::bulk_server::BulkServer;
 /// The shipping half of an agent.
 struct Agent {
     outbox: Outbox,
+    store: StoreHandle,
     files: mpsc::Sender<LogBatch>,
     counters: Arc<Counters>,
     stop: CancellationToken,
@@ -57,7 +57,7 @@ impl Agent {
         );
         let client = Client::new(&config).unwrap();
         let shipper = Shipper {
-            store: handle,
+            store: handle.clone(),
             files: inbox,
             seal,
             client,
@@ -69,6 +69,7 @@ impl Agent {
         tasks.spawn("ship", ship::run(shipper, stop.clone(), ended));
         Self {
             outbox,
+            store: handle,
             files,
             counters,
             stop,
@@ -85,7 +86,7 @@ impl Agent {
     /// As the agent ends: collectors first.
     async fn end(self) -> Arc<Counters> {
         self.stop.cancel();
-        drop((self.outbox, self.files));
+        drop((self.outbox, self.store, self.files));
         self.tasks.join().await.unwrap();
         self.counters
     }

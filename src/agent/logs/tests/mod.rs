@@ -2,4 +2,5 @@
 
 mod lodestar;
 mod recorded;
+mod rig;
 mod tail;

@@ -1,186 +1,12 @@
 //! Real files, written and rotated while the tailer follows them: every line arrives once. Nothing here waits for time
 //! to pass, only for what must come.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::fs;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tempfile::TempDir;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::agent::logs::tail::{Pace, Tailer};
-use crate::agent::logs::{Client, Counters, FileKey, LogBatch, RegistryEntry, Zone};
-use crate::config;
-
-const PACE: Pace = Pace {
-    scan: Duration::from_millis(20),
-    join: Duration::from_millis(10),
-    rotated: Duration::from_millis(100),
-    idle: Duration::from_millis(50),
-    forget: Duration::from_secs(3600),
-};
-
-/// What must come, comes within this.
-const LIMIT: Duration = Duration::from_secs(20);
-
-/// A folder of logs, a tailer that can be stopped and started, and a shipper that commits what it takes.
-struct Rig {
-    folder: TempDir,
-    pattern: &'static str,
-    max_line_bytes: usize,
-    registry: HashMap<FileKey, RegistryEntry>,
-    /// Message by document id: what Elasticsearch would hold.
-    stored: BTreeMap<String, String>,
-    counters: Arc<Counters>,
-    running: Option<Running>,
-}
-
-struct Running {
-    stop: CancellationToken,
-    batches: mpsc::Receiver<LogBatch>,
-    thread: JoinHandle<()>,
-}
-
-impl Rig {
-    fn new(pattern: &'static str) -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            pattern,
-            max_line_bytes: 1_000,
-            registry: HashMap::new(),
-            stored: BTreeMap::new(),
-            counters: Arc::default(),
-            running: None,
-        }
-    }
-
-    fn started(pattern: &'static str) -> Self {
-        let mut rig = Self::new(pattern);
-        rig.start();
-        rig
-    }
-
-    fn start(&mut self) {
-        let section = config::Logs {
-            paths: vec![self.path(self.pattern).to_str().unwrap().to_owned()],
-            client: Client::Generic,
-            timezone: Zone::Utc,
-            max_line_bytes: self.max_line_bytes,
-            ..config::Logs::default()
-        };
-        let stop = CancellationToken::new();
-        let (sender, batches) = mpsc::channel(2);
-        let registry = self.registry.values().cloned().collect();
-        let counters = self.counters.clone();
-        let tailer = Tailer::new(
-            vec![section],
-            registry,
-            "agent".into(),
-            sender,
-            counters,
-            stop.clone(),
-            PACE,
-        )
-        .unwrap();
-        let thread = std::thread::spawn(move || tailer.run());
-        self.running = Some(Running {
-            stop,
-            batches,
-            thread,
-        });
-    }
-
-    /// What was sent and not yet taken is lost, as when the agent is killed.
-    async fn kill(&mut self) {
-        let Running {
-            stop,
-            batches,
-            thread,
-        } = self.running.take().unwrap();
-        stop.cancel();
-        drop(batches);
-        tokio::task::spawn_blocking(|| thread.join())
-            .await
-            .unwrap()
-            .unwrap();
-    }
-
-    /// Takes one batch, as the shipper does, and commits it if asked to.
-    async fn take(&mut self, is_committed: bool) -> LogBatch {
-        let batches = &mut self.running.as_mut().unwrap().batches;
-        let batch = match tokio::time::timeout(LIMIT, batches.recv()).await {
-            Ok(batch) => batch.expect("the tailer ended"),
-            Err(_) => panic!("nothing came; stored: {:?}", self.stored.values()),
-        };
-        for event in &batch.events {
-            let message = event.document.get_str("message").unwrap().to_owned();
-            let before = self.stored.insert(event.id.to_string(), message.clone());
-            assert!(
-                before.is_none_or(|before| before == message),
-                "one id for two lines"
-            );
-        }
-        if batch.is_last {
-            self.registry.remove(&batch.entry.key);
-        } else if is_committed || batch.events.is_empty() {
-            self.registry
-                .insert(batch.entry.key.clone(), batch.entry.clone());
-        }
-        batch
-    }
-
-    /// Takes batches until these lines, and no others, are stored.
-    async fn expect(&mut self, lines: &[&str]) {
-        let mut expected: Vec<&str> = lines.to_vec();
-        expected.sort_unstable();
-        loop {
-            let mut stored: Vec<&str> = self.stored.values().map(String::as_str).collect();
-            stored.sort_unstable();
-            if stored == expected {
-                return;
-            }
-            assert!(
-                stored.len() <= expected.len(),
-                "stored: {stored:?}, expected: {expected:?}"
-            );
-            self.take(true).await;
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn append(&self, name: &str, text: impl AsRef<[u8]>) {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path(name))
-            .unwrap();
-        file.write_all(text.as_ref()).unwrap();
-    }
-
-    fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.path(from), self.path(to)).unwrap();
-    }
-
-    fn truncate(&self, name: &str) {
-        File::options()
-            .write(true)
-            .open(self.path(name))
-            .unwrap()
-            .set_len(0)
-            .unwrap();
-    }
-}
+use super::rig::{Rig, is_open, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partial_line_waits_for_its_end() {
@@ -221,7 +47,7 @@ async fn a_removed_file_is_read_to_its_end_and_forgotten() {
     rig.append("a.log", "two\nno end");
     fs::remove_file(rig.path("a.log")).unwrap();
     rig.expect(&["one", "two", "no end"]).await;
-    while !rig.registry.is_empty() {
+    while !rig.registry.lock().unwrap().is_empty() {
         rig.take(true).await;
     }
 }
@@ -251,7 +77,7 @@ async fn truncated_or_recreated_with_the_same_contents_is_new() {
     fs::remove_file(rig.path("a.log")).unwrap();
     rig.append("a.log", "one\n");
     rig.expect(&["one", "two", "one", "one"]).await;
-    assert_eq!(rig.counters.lost_bytes.load(Ordering::Relaxed), 0);
+    assert!(rig.counters.tallies().counted.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +95,7 @@ async fn after_a_kill_only_what_was_not_acknowledged_comes_again_under_the_same_
     rig.append("a.log", "one\n");
     rig.expect(&["one"]).await;
     rig.append("a.log", "two\n");
-    while rig.take(false).await.events.is_empty() {}
+    rig.take(false).await;
     rig.kill().await;
     rig.append("a.log", "three\n");
     rig.rename("a.log", "a.log.1");
@@ -277,13 +103,7 @@ async fn after_a_kill_only_what_was_not_acknowledged_comes_again_under_the_same_
     rig.start();
     let mut again = Vec::new();
     while again.len() < 3 {
-        let batch = rig.take(true).await;
-        again.extend(
-            batch
-                .events
-                .iter()
-                .map(|event| event.document.get_str("message").unwrap().to_owned()),
-        );
+        again.extend(rig.take(true).await);
     }
     again.sort_unstable();
     assert_eq!(again, ["four", "three", "two"]);
@@ -297,15 +117,9 @@ async fn long_lines_and_bytes_that_are_no_text_are_counted() {
     rig.start();
     rig.append("a.log", b"12345678\n\xff\nok\n");
     rig.expect(&["1234", "\u{fffd}", "ok"]).await;
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!(
-        (
-            count(&rig.counters.truncated),
-            count(&rig.counters.invalid_utf8)
-        ),
-        (1, 1)
-    );
-    assert_eq!(count(&rig.counters.records), 3);
+    let counted = rig.counters.tallies().counted;
+    assert_eq!(counted["log_line_cut"], 1);
+    assert_eq!(counted["log_line_not_utf8"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,52 +176,4 @@ async fn random_schedules_lose_and_repeat_nothing() {
             .await;
         rig.kill().await;
     }
-}
-
-impl Rig {
-    fn rename_if_there(&self, from: &str, to: &str) {
-        if self.path(from).exists() {
-            self.rename(from, to);
-        }
-    }
-
-    /// Commits only when `is_committed`: the rest will come again after a kill.
-    fn take_what_is_there(&mut self, is_committed: bool) {
-        while let Ok(batch) = self.running.as_mut().unwrap().batches.try_recv() {
-            for event in &batch.events {
-                let message = event.document.get_str("message").unwrap().to_owned();
-                self.stored.insert(event.id.to_string(), message);
-            }
-            let known_offset = self
-                .registry
-                .get(&batch.entry.key)
-                .map(|entry| entry.offset);
-            let follows = known_offset.is_none_or(|offset| offset == batch.start);
-            match batch.is_last {
-                true => drop(self.registry.remove(&batch.entry.key)),
-                false if batch.events.is_empty() || (is_committed && follows) => {
-                    self.registry.insert(batch.entry.key.clone(), batch.entry);
-                }
-                false => {}
-            }
-        }
-    }
-}
-
-async fn wait_until(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, met)
-        .await
-        .expect("the condition was never met");
-}
-
-/// Whether this process holds the file open.
-fn is_open(path: &std::path::Path) -> bool {
-    let open = fs::read_dir("/proc/self/fd").unwrap();
-    open.flatten()
-        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
 }

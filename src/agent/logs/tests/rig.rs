@@ -1,0 +1,247 @@
+//! A folder of logs, a tailer that can be killed and started, and a shipper that commits what it takes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::counters::Counters;
+use crate::agent::logs::registry::{self, Kept};
+use crate::agent::logs::tail::{Pace, Tailer};
+use crate::agent::logs::{Client, Zone};
+use crate::agent::ship::LogBatch;
+use crate::config;
+use crate::event::Event;
+
+const PACE: Pace = Pace {
+    scan: Duration::from_millis(20),
+    join: Duration::from_millis(10),
+    rotated: Duration::from_millis(100),
+    idle: Duration::from_millis(50),
+    forget: Duration::from_secs(3600),
+};
+
+/// What must come, comes within this.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A folder of logs, a tailer that can be stopped and started, and a shipper that commits what it takes.
+pub(super) struct Rig {
+    folder: TempDir,
+    pattern: &'static str,
+    pub(super) max_line_bytes: usize,
+    pub(super) registry: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    /// Files with a batch that was not acknowledged: nothing after it is.
+    unacknowledged: HashSet<String>,
+    /// Message by document id: what Elasticsearch would hold.
+    stored: BTreeMap<String, String>,
+    pub(super) counters: Arc<Counters>,
+    running: Option<Running>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    batches: mpsc::Receiver<LogBatch>,
+    thread: JoinHandle<()>,
+}
+
+impl Rig {
+    pub(super) fn new(pattern: &'static str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            pattern,
+            max_line_bytes: 1_000,
+            registry: Arc::default(),
+            unacknowledged: HashSet::new(),
+            stored: BTreeMap::new(),
+            counters: Arc::default(),
+            running: None,
+        }
+    }
+
+    pub(super) fn started(pattern: &'static str) -> Self {
+        let mut rig = Self::new(pattern);
+        rig.start();
+        rig
+    }
+
+    pub(super) fn start(&mut self) {
+        let section = config::Logs {
+            paths: vec![self.path(self.pattern).to_str().unwrap().to_owned()],
+            client: Client::Generic,
+            timezone: Zone::Utc,
+            max_line_bytes: self.max_line_bytes,
+            ..config::Logs::default()
+        };
+        let stop = CancellationToken::new();
+        let (sender, batches) = mpsc::channel(2);
+        let kept = self.registry.lock().unwrap().clone();
+        let (known, _) = registry::load(kept.into_iter().collect());
+        let mut tailer = Tailer::new(vec![section], known, sender, PACE).unwrap();
+        tailer.agent_id = "agent".into();
+        tailer.counters = self.counters.clone();
+        tailer.stop = stop.clone();
+        let registry = self.registry.clone();
+        tailer.keep = Box::new(move |changes| {
+            changes
+                .into_iter()
+                .for_each(|change| put(&registry, change));
+            true
+        });
+        let thread = std::thread::spawn(move || tailer.run());
+        self.running = Some(Running {
+            stop,
+            batches,
+            thread,
+        });
+    }
+
+    /// What was sent and not yet taken is lost, as when the agent is killed.
+    pub(super) async fn kill(&mut self) {
+        let Running {
+            stop,
+            batches,
+            thread,
+        } = self.running.take().unwrap();
+        stop.cancel();
+        drop(batches);
+        self.unacknowledged.clear();
+        tokio::task::spawn_blocking(|| thread.join())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Takes one batch, as the shipper does, and commits it if asked to. Returns its messages.
+    pub(super) async fn take(&mut self, is_committed: bool) -> Vec<String> {
+        let batches = &mut self.running.as_mut().unwrap().batches;
+        let batch = match tokio::time::timeout(LIMIT, batches.recv()).await {
+            Ok(batch) => batch.expect("the tailer ended"),
+            Err(_) => panic!("nothing came; stored: {:?}", self.stored.values()),
+        };
+        self.store(&batch);
+        let messages = batch
+            .events
+            .iter()
+            .map(|event| message(event).to_owned())
+            .collect();
+        self.commit(batch, is_committed);
+        messages
+    }
+
+    pub(super) fn store(&mut self, batch: &LogBatch) {
+        for event in &batch.events {
+            let message = message(event).to_owned();
+            let before = self.stored.insert(event.id.to_string(), message.clone());
+            assert!(
+                before.is_none_or(|before| before == message),
+                "one id for two lines"
+            );
+        }
+    }
+
+    /// As the shipper does when a batch is acknowledged.
+    pub(super) fn commit(&mut self, batch: LogBatch, is_acknowledged: bool) {
+        if !is_acknowledged {
+            self.unacknowledged.insert(batch.file);
+        } else if !self.unacknowledged.contains(&batch.file) {
+            put(&self.registry, (batch.file, batch.entry));
+        }
+    }
+
+    /// Takes batches until these lines, and no others, are stored.
+    pub(super) async fn expect(&mut self, lines: &[&str]) {
+        let mut expected: Vec<&str> = lines.to_vec();
+        expected.sort_unstable();
+        loop {
+            let mut stored: Vec<&str> = self.stored.values().map(String::as_str).collect();
+            stored.sort_unstable();
+            if stored == expected {
+                return;
+            }
+            assert!(
+                stored.len() <= expected.len(),
+                "stored: {stored:?}, expected: {expected:?}"
+            );
+            self.take(true).await;
+        }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(name))
+            .unwrap();
+        file.write_all(text.as_ref()).unwrap();
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    pub(super) fn truncate(&self, name: &str) {
+        File::options()
+            .write(true)
+            .open(self.path(name))
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+    }
+}
+
+impl Rig {
+    pub(super) fn rename_if_there(&self, from: &str, to: &str) {
+        if self.path(from).exists() {
+            self.rename(from, to);
+        }
+    }
+
+    /// Commits only when `is_committed`: the rest will come again after a kill.
+    pub(super) fn take_what_is_there(&mut self, is_committed: bool) {
+        while let Ok(batch) = self.running.as_mut().unwrap().batches.try_recv() {
+            self.store(&batch);
+            self.commit(batch, is_committed);
+        }
+    }
+}
+
+pub(super) fn put(registry: &Mutex<HashMap<String, Vec<u8>>>, (name, value): Kept) {
+    let mut registry = registry.lock().unwrap();
+    match value {
+        Some(value) => drop(registry.insert(name, value)),
+        None => drop(registry.remove(&name)),
+    }
+}
+
+pub(super) fn message(event: &Event) -> &str {
+    event.document.get_str("message").unwrap()
+}
+
+pub(super) async fn wait_until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, met)
+        .await
+        .expect("the condition was never met");
+}
+
+/// Whether this process holds the file open.
+pub(super) fn is_open(path: &std::path::Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    open.flatten()
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
+}
