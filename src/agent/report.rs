@@ -165,6 +165,7 @@ fn rss_bytes(status: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::agent::store::Dropped;
+    use crate::setup::assert_accepted;
 
     #[test]
     fn the_kernels_words_are_read() {
@@ -198,7 +199,9 @@ mod tests {
             rss_bytes: None,
         };
         let now = DateTime::from_timestamp_millis(4_000).unwrap();
-        let document = document("a", now, &state, &counters).document;
+        let event = document("a", now, &state, &counters);
+        assert_accepted([&event]);
+        let document = event.document;
         let get = |path: &str| document.get(&format!("ethmon.agent.{path}")).cloned();
         assert_eq!(get("spool.lag_ms"), Some(3_000.into()));
         assert_eq!(

@@ -68,6 +68,17 @@ pub fn template_accepts(stream: DataStream, document: &Document) -> Result<(), V
     }
 }
 
+/// What [`template_accepts`] says of each, as a test's failure.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_accepted<'a>(events: impl IntoIterator<Item = &'a crate::event::Event>) {
+    for event in events {
+        if let Err(complaints) = template_accepts(event.stream, &event.document) {
+            panic!("{:?}: {complaints:?}", event.stream);
+        }
+    }
+}
+
 fn check_object(
     fields: &Fields,
     prefix: &str,

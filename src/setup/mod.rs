@@ -19,6 +19,8 @@ pub use self::check_output::check_output;
 pub use self::compare::Difference;
 pub use self::format::pretty;
 pub use self::install::Outcome;
+#[cfg(test)]
+pub(crate) use self::mapping::assert_accepted;
 pub use self::mapping::{Fields, fields, template_accepts};
 pub use self::objects::{Kind, Object, Part, all};
 use crate::elastic::Client;

@@ -10,6 +10,7 @@ mod alerts;
 mod beacon_node;
 mod bulk_server;
 mod elastic;
+mod execution;
 mod fleet;
 mod mail_server;
 mod setup;

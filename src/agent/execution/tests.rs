@@ -1,9 +1,11 @@
-//! Against a small node of our own, silence, and a real anvil.
+//! Against a small node of our own, and silence.
 
 use super::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+
+use crate::setup::assert_accepted;
 
 fn client(url: &str) -> Client {
     Client {
@@ -36,10 +38,12 @@ async fn serve(listener: TcpListener, answer: fn(&str) -> Value) {
 }
 
 async fn poll(client: &mut Client, listener: TcpListener, answer: fn(&str) -> Value) -> Event {
-    tokio::select! {
+    let event = tokio::select! {
         event = client.poll("agent") => event,
         () = serve(listener, answer) => unreachable!(),
-    }
+    };
+    assert_accepted([&event]);
+    event
 }
 
 #[tokio::test]
@@ -101,7 +105,9 @@ async fn silence_is_a_document_too_and_tells_no_url() {
     let url = format!("http://{}/secret-key", listener.local_addr().unwrap());
     drop(listener);
     let mut client = client(&url);
-    let document = client.poll("agent").await.document;
+    let event = client.poll("agent").await;
+    assert_accepted([&event]);
+    let document = event.document;
     assert_eq!(document.get_str("event.outcome"), Some("failure"));
     let reason = document.get_str("error.message").unwrap();
     assert!(
@@ -109,49 +115,4 @@ async fn silence_is_a_document_too_and_tells_no_url() {
         "{reason}"
     );
     assert!(client.silent && client.lacking.is_empty());
-}
-
-/// `deploy/services/anvil start DIR`, then `ETHMON_TEST_ANVIL=URL cargo test -- --ignored anvil`.
-#[tokio::test]
-#[ignore = "needs a running anvil"]
-#[allow(clippy::disallowed_methods)]
-async fn anvil_answers_every_method_but_its_peers() {
-    let url = std::env::var("ETHMON_TEST_ANVIL").expect("ETHMON_TEST_ANVIL says where anvil is");
-    let mut client = client(&url);
-    let first = client.poll("agent").await.document;
-    let block_after = async {
-        loop {
-            let document = client.poll("agent").await.document;
-            if document.get_u64("ethereum.block.number") > first.get_u64("ethereum.block.number") {
-                return document;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    let later = tokio::time::timeout(Duration::from_secs(30), block_after)
-        .await
-        .unwrap();
-    for field in [
-        "pending",
-        "queued",
-        "base_fee_wei",
-        "gas_price_wei",
-        "chain_id",
-        "gas_limit",
-        "block_age_ms",
-    ] {
-        assert!(
-            later
-                .get(&format!("ethereum.execution.{field}"))
-                .is_some_and(Value::is_i64),
-            "{field}: {later:?}"
-        );
-    }
-    assert!(
-        later
-            .get_str("ethereum.execution.client_version")
-            .unwrap()
-            .starts_with("anvil")
-    );
-    assert_eq!(client.lacking, HashSet::from(["net_peerCount"]));
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::event::{Document, DocumentId, Event};
+use crate::setup::assert_accepted;
 
 const METRICBEAT: &str = "../shared/data/metricbeat-system/metricbeat-7.17.29.ndjson";
 
@@ -106,6 +107,7 @@ fn every_set_has_a_document_and_every_document_its_own_id() {
     let mut sampler = sampler(Path::new("/"));
     let mut events = sampler.sample(DateTime::UNIX_EPOCH);
     events.extend(sampler.sample(DateTime::UNIX_EPOCH + TimeDelta::seconds(10)));
+    assert_accepted(&events);
     for set in MetricSet::ALL {
         let of_set = |event: &&Event| event.stream == set.stream();
         // A container may have no block device of its own.

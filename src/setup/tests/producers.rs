@@ -6,16 +6,14 @@ use super::*;
 use crate::alert::{Arrival, Simulation, record, simulate};
 use crate::event::{DocumentId, Event};
 use crate::network::{Fact, Network, Observation, Settings, Source};
+use crate::setup::assert_accepted;
 use crate::slot::{BlockRef, ChainSpec, Root};
 
 #[track_caller]
 fn check<'a>(events: impl IntoIterator<Item = &'a Event>) -> BTreeSet<(DataStream, String)> {
     let mut seen = BTreeSet::new();
     for event in events {
-        let complaints = template_accepts(event.stream, &event.document)
-            .err()
-            .unwrap_or_default();
-        assert!(complaints.is_empty(), "{:?}: {complaints:?}", event.stream);
+        assert_accepted([event]);
         let action = event.document.get_str("event.action").unwrap_or_default();
         seen.insert((event.stream, action.to_owned()));
     }

@@ -23,17 +23,17 @@ use tokio_util::sync::CancellationToken;
 use crate::bulk_server::BulkServer;
 
 /// The shipping half of an agent.
-struct Agent {
-    outbox: Outbox,
+pub(crate) struct Agent {
+    pub(crate) outbox: Outbox,
     store: StoreHandle,
     files: mpsc::Sender<LogBatch>,
     counters: Arc<Counters>,
-    stop: CancellationToken,
+    pub(crate) stop: CancellationToken,
     tasks: Tasks,
 }
 
 impl Agent {
-    fn start(dir: &Path, url: &str) -> Self {
+    pub(crate) fn start(dir: &Path, url: &str) -> Self {
         Self::start_with(dir, config(url), ship::LIMITS)
     }
 
@@ -84,7 +84,7 @@ impl Agent {
     }
 
     /// As the agent ends: collectors first.
-    async fn end(self) -> Arc<Counters> {
+    pub(crate) async fn end(self) -> Arc<Counters> {
         self.stop.cancel();
         drop((self.outbox, self.store, self.files));
         self.tasks.join().await.unwrap();
@@ -112,7 +112,10 @@ fn ids(range: std::ops::Range<usize>) -> Vec<String> {
 }
 
 /// Waiting for the endpoint blocks; the agent must go on meanwhile.
-async fn wait(server: &Arc<BulkServer>, wait: impl FnOnce(&BulkServer) + Send + 'static) {
+pub(crate) async fn wait(
+    server: &Arc<BulkServer>,
+    wait: impl FnOnce(&BulkServer) + Send + 'static,
+) {
     let server = Arc::clone(server);
     tasks::blocking(move || wait(&server)).await;
 }

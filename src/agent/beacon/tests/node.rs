@@ -12,6 +12,7 @@ use crate::agent::beacon;
 use crate::agent::outbox::Outbox;
 use crate::config::Beacon;
 use crate::event::{DataStream, Event};
+use crate::setup::assert_accepted;
 use crate::slot::{self, Root};
 use crate::tasks::Tasks;
 
@@ -272,6 +273,7 @@ impl Run {
         while let Ok(event) = events.try_recv() {
             run.events.push(event);
         }
+        assert_accepted(&run.events);
         (node, run)
     }
 

@@ -9,15 +9,24 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 
 use crate::agent::logs::{Client, check};
-use crate::event::Document;
+use crate::event::{DataStream, Document};
+use crate::setup::template_accepts;
 
 /// The documents of a log, and the numbers of the summary: records, typed, untyped, errors.
 fn documents(log: &Path) -> (Vec<Document>, Vec<u64>) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     check(Client::Lodestar, &[log.to_owned()], &mut out, &mut err).unwrap();
-    let document = |line: &str| match serde_json::from_str(line) {
-        Ok(Value::Object(object)) => Document::from(object),
-        other => panic!("not a document: {other:?}"),
+    let document = |line: &str| {
+        let document = match serde_json::from_str(line) {
+            Ok(Value::Object(object)) => Document::from(object),
+            other => panic!("not a document: {other:?}"),
+        };
+        assert_eq!(
+            template_accepts(DataStream::ClientLog, &document),
+            Ok(()),
+            "{line}"
+        );
+        document
     };
     let summary = String::from_utf8(err).unwrap();
     let numbers = summary
