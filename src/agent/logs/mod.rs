@@ -1,7 +1,7 @@
 //! Client logs: files are followed by [`tail`], cut into lines and records, and parsed by one file per client.
 //!
 //! A file is its own queue: the registry keeps how far each was shipped and acknowledged. Only [`tail`], [`scan`] and
-//! [`file`] touch the disk; lines, records, identity and formats are pure.
+//! [`mod@file`] touch the disk; lines, records, identity and formats are pure.
 
 mod check;
 mod client;
