@@ -193,7 +193,8 @@ impl StateStore {
             .post(&format!("{index}/_refresh"), &[], None)
             .await?;
         if refreshed.status == 404 {
-            return Ok(Vec::new());
+            // Writing would make one without our mapping.
+            bail!("the index {index} is missing: run `ethmon setup`");
         }
         let mut documents: Vec<(String, Versioned)> = Vec::new();
         let mut after: Option<Value> = None;

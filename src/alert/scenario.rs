@@ -14,8 +14,8 @@
 //! mail = "opened"
 //! subject = "5 blocks dropped"
 //! ```
-//! Every scenario is also run with the documents repeated and with a restart after each evaluation: neither may
-//! change a mail.
+//! Every scenario is also run with the documents repeated, and with a restart after each evaluation (in longer ones,
+//! around every transition and at [`MAX_RESTARTS`] other places): neither may change a mail.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
