@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use ethmon::alert::email::{self, Mailer, Style, Verdict};
-use ethmon::alert::{Arrival, Simulation, Transition, notices, record, simulate};
+use ethmon::alert::{Arrival, Notice, Simulation, Transition, notices, record, simulate};
 use ethmon::elastic::Verdict as Stored;
 use ethmon::event::{DataStream, Document, DocumentId, Event};
 use ethmon::rules::{Query, Rule, shipped};
@@ -150,6 +150,18 @@ fn reorg() -> (ChainSpec, Vec<Transition>) {
     };
     let transitions = simulate(&[rule("reorg")], &arrivals, &simulation);
     (chain, transitions)
+}
+
+/// Its mails to one recipient, in order.
+pub(crate) fn notices_of_a_reorg() -> Vec<Notice> {
+    let text = "host = \"localhost\"\nfrom = \"ethmon@example.org\"\nto = [\"oncall@example.org\"]";
+    let config: email::Config = toml::from_str(text).unwrap();
+    let (chain, transitions) = reorg();
+    let style = Style::new(None, &config);
+    let notices = transitions
+        .iter()
+        .flat_map(|transition| notices(transition, &chain, &style, &config));
+    notices.collect()
 }
 
 #[tokio::test]

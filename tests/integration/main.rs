@@ -13,6 +13,7 @@ mod elastic;
 mod execution;
 mod fleet;
 mod mail_server;
+mod mail_tls;
 mod setup;
 mod shipping;
 mod support;

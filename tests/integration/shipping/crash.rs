@@ -109,7 +109,6 @@ fn killed_between_answer_and_commit_the_repetition_is_recognised() {
     }));
     let mut child = start_child(dir.path(), &server.url(), "default", 100);
     server.wait_for(1);
-    let before = server.stored().len();
     child.kill().unwrap();
     child.wait().unwrap();
     stored.send(()).unwrap();
@@ -121,10 +120,12 @@ fn killed_between_answer_and_commit_the_repetition_is_recognised() {
             .success()
     );
     assert_eq!(server.stored(), ids(0..100));
-    assert_eq!(
-        server.duplicates(),
-        before,
-        "all of the torn request were answered 409, and taken as stored"
+    // Further requests may have been on their way when it was killed.
+    let torn = server.requests()[0];
+    assert!(
+        server.duplicates() >= torn,
+        "all {torn} of the torn request came again, were answered 409, and taken as stored: {}",
+        server.duplicates()
     );
 }
 
