@@ -27,7 +27,7 @@ pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
 pub use self::file::{Problem, parse};
 pub use self::host::Host;
-pub use self::logs::Logs;
+pub use self::logs::{Format, Journald, Logs, Multiline, Pattern, StartAt};
 pub use self::node::Node;
 pub use self::secret::Secret;
 

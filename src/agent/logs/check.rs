@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 
 use super::client::Client;
-use super::frame::Framer;
-use super::multiline::{Joiner, Record};
-use super::record::{Origin, Reading, event};
+use super::lines::{LANES, Lines, Shape};
+use super::multiline::Record;
+use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
 use crate::{config, slot};
 
@@ -71,11 +71,14 @@ fn check_file(
     let path = path.to_string_lossy();
     let origin = Origin {
         agent_id: "check",
-        file_key: &path,
-        path: &path,
+        place: Place::File {
+            key: &path,
+            path: &path,
+        },
         client,
     };
     let mut print = |record: Record| -> anyhow::Result<()> {
+        let reading = reading.of(&record);
         let parsed = client.parse(&record.text, &reading);
         summary.records += 1;
         summary.typed += u64::from(parsed.is_typed());
@@ -85,8 +88,11 @@ fn check_file(
         Ok(out.write_all(b"\n")?)
     };
 
-    let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
-    let mut joiner = Joiner::default();
+    let section = config::Logs {
+        client,
+        ..config::Logs::default()
+    };
+    let mut lines = Lines::new(Shape::of(&section), 0, [0; LANES]);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let bytes = match file.read(&mut buffer) {
@@ -95,16 +101,10 @@ fn check_file(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        let mut complete = Vec::new();
-        framer.push(&buffer[..bytes], |line| {
-            let begins_record = client.begins_record(&line.text);
-            complete.extend(joiner.push(line, begins_record));
-        });
-        complete.into_iter().try_for_each(&mut print)?;
+        lines
+            .push(&buffer[..bytes])
+            .into_iter()
+            .try_for_each(&mut print)?;
     }
-    let last = framer.finish().and_then(|line| {
-        let begins_record = client.begins_record(&line.text);
-        joiner.push(line, begins_record)
-    });
-    last.into_iter().chain(joiner.flush()).try_for_each(print)
+    lines.finish().into_iter().try_for_each(print)
 }

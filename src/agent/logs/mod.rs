@@ -5,21 +5,31 @@
 
 mod check;
 mod client;
+mod container;
+mod contents;
 mod file;
 mod followed;
 mod frame;
 mod generic;
+mod gzip;
 mod hints;
 mod identity;
+mod known;
+mod lines;
+mod listing;
 mod lodestar;
 mod multiline;
 mod record;
 mod registry;
+mod rescan;
 mod scan;
+mod schedule;
+mod slots;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 
 use std::sync::Arc;
 
@@ -72,9 +82,8 @@ pub async fn run(tail: Tail, outbox: Outbox, stop: CancellationToken) -> anyhow:
         })
     };
     let (known, orphans) = registry::load(registry);
-    let mut tailer = Tailer::new(sections, known, batches, Pace::PRODUCTION)?;
+    let mut tailer = Tailer::new(sections, known, batches, counters, Pace::PRODUCTION)?;
     tailer.agent_id = outbox.agent_id().to_owned();
-    tailer.counters = counters;
     tailer.keep = Box::new(keep);
     tailer.stop = stop;
     tasks::blocking(move || {
