@@ -53,7 +53,7 @@ pub(super) fn parse(body: &[u8], expected: usize) -> Result<BulkAnswer, String> 
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
         format!(
             "not a bulk answer ({error}): {}",
-            super::connection::beginning(body)
+            super::answer::beginning(body)
         )
     })?;
     if answer.items.len() != expected {
