@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::access::Proxy;
-use crate::config::Fingerprint;
+use crate::config::{self, Fingerprint};
 
 /// A proxy's yes or no is a few lines.
 const LONGEST_PROXY_ANSWER: usize = 16 << 10;
@@ -27,14 +27,7 @@ pub(super) async fn find(
     proxy: Option<&Proxy>,
     wanted: &Fingerprint,
 ) -> anyhow::Result<Vec<u8>> {
-    let name = host.host_str().context("an address without a host")?;
-    let name = name.trim_matches(['[', ']']).to_owned();
-    let port = host.port_or_known_default().unwrap_or(443);
-    let stream = match proxy {
-        None => TcpStream::connect((name.as_str(), port)).await?,
-        Some(proxy) => tunnel(proxy, &name, port).await?,
-    };
-    let chain = chain(stream, name).await?;
+    let chain = presented(host, proxy).await?;
     let shown: Vec<_> = chain.iter().map(|one| Fingerprint::of(one)).collect();
     match shown.iter().position(|one| one == wanted) {
         Some(at) => Ok(chain[at].to_vec()),
@@ -47,6 +40,31 @@ pub(super) async fn find(
                 .join(", ")
         ),
     }
+}
+
+/// The fingerprints of the certificates that a host presents, its own first. For people: nothing was verified.
+pub async fn shown_certificates(
+    config: &config::Elasticsearch,
+    host: &Url,
+) -> anyhow::Result<Vec<Fingerprint>> {
+    let login = config.proxy_credentials()?;
+    let proxy = config.proxy.clone().map(|url| Proxy { url, login });
+    let chain = presented(host, proxy.as_ref()).await?;
+    Ok(chain.iter().map(|one| Fingerprint::of(one)).collect())
+}
+
+async fn presented(
+    host: &Url,
+    proxy: Option<&Proxy>,
+) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let name = host.host_str().context("an address without a host")?;
+    let name = name.trim_matches(['[', ']']).to_owned();
+    let port = host.port_or_known_default().unwrap_or(443);
+    let stream = match proxy {
+        None => TcpStream::connect((name.as_str(), port)).await?,
+        Some(proxy) => tunnel(proxy, &name, port).await?,
+    };
+    chain(stream, name).await
 }
 
 async fn chain(stream: TcpStream, name: String) -> anyhow::Result<Vec<CertificateDer<'static>>> {

@@ -19,6 +19,7 @@ use super::connection::Request;
 use super::hosts::{Hosts, Turn};
 use super::session::Session;
 use super::verdict::{self, BulkAnswer};
+use super::version::{VERSIONS, Version};
 use crate::config;
 use crate::tasks;
 
@@ -117,6 +118,20 @@ impl Client {
 
     pub async fn delete(&self, path: &str, query: &[(&str, &str)]) -> Result<Reply, SendError> {
         self.request(Method::Delete, path, query, None).await
+    }
+
+    /// What the server runs; `None` where it does not tell us (privilege `monitor`).
+    pub async fn version(&self) -> Result<Option<Version>, SendError> {
+        match self
+            .exchange(Method::Get, VERSIONS.to_owned(), None, false)
+            .await
+        {
+            Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
+                .map(|body| Version::of(&body))
+                .map_err(|error| answer.unreadable(error.to_string())),
+            Ok(_) | Err(SendError::Unauthorized { status: 403, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The hosts as configured, for messages.

@@ -19,6 +19,7 @@ mod tests;
 mod verdict;
 mod version;
 
+pub use self::authority::shown_certificates;
 pub use self::bulk::{BadItem, BulkBody, Limits};
 pub use self::client::{Client, Reply};
 pub use self::document::{CasOutcome, Versioned};
