@@ -107,6 +107,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
             store: handle.clone(),
             batches: files,
             counters: Arc::clone(&counters),
+            once: false,
         }));
     }
     let shipper = Shipper {

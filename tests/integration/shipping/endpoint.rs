@@ -308,6 +308,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
         store: agent.store.clone(),
         batches: agent.files.clone(),
         counters: Arc::clone(&agent.counters),
+        once: false,
     };
     let follow = logs::run(tail, agent.outbox.clone(), agent.stop.clone());
     let (followed, ()) = tokio::join!(follow, async {
