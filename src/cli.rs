@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::agent::dead_letter::Filter;
 use crate::agent::logs::Client;
 use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -109,7 +110,15 @@ pub enum Rules {
 #[derive(Debug, Subcommand)]
 pub enum DeadLetter {
     /// One line per refused document.
-    List(DataDir),
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// Count them instead, by data stream, status and kind.
+        #[arg(long)]
+        count: bool,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// One refused document, whole.
     Show {
         number: u64,
@@ -117,9 +126,19 @@ pub enum DeadLetter {
         data_dir: DataDir,
     },
     /// Put refused documents back into the queue.
-    Replay(DataDir),
+    Replay {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// Delete them.
-    Purge(DataDir),
+    Purge {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -14,7 +14,6 @@ pub mod store;
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -24,7 +23,7 @@ use self::envelope::Identity;
 use self::outbox::{Outbox, Seal};
 use self::report::Report;
 use self::ship::Shipper;
-use self::store::{Change, Limits, Store, StoreHandle};
+use self::store::{Limits, Store, StoreHandle};
 use crate::config;
 use crate::elastic::Client;
 use crate::event::Document;
@@ -75,7 +74,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let data_dir = config.data_dir.clone();
     let (store, agent_id, registry) = tasks::blocking(move || {
         let mut store = Store::open(&data_dir, limits)?;
-        let agent_id = agent_id(&mut store)?;
+        let agent_id = store::agent_id(&mut store)?;
         let registry = store.registry()?;
         anyhow::Ok((store, agent_id, registry))
     })
@@ -107,6 +106,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
             store: handle.clone(),
             batches: files,
             counters: Arc::clone(&counters),
+            once: false,
         }));
     }
     let shipper = Shipper {
@@ -164,18 +164,4 @@ fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identit
         client: None,
         network: None,
     }
-}
-
-/// Made once per data directory: ids of documents depend on it.
-fn agent_id(store: &mut Store) -> anyhow::Result<String> {
-    const NOTE: &str = "agent.id";
-    if let Some(id) = store.note(NOTE)? {
-        return String::from_utf8(id).context("cannot read the agent's id from its store");
-    }
-    let id = uuid::Uuid::new_v4().to_string();
-    store.commit(&Change {
-        notes: vec![(NOTE.into(), id.clone().into_bytes())],
-        ..Change::default()
-    })?;
-    Ok(id)
 }
