@@ -246,8 +246,15 @@ impl Ship {
         let (number, events) = self.progress.begin(batch);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
-            datasets.push(event.stream.dataset());
-            self.hold(seal.seal(event), Origin::File(number));
+            let dataset = event.stream.dataset();
+            match seal.seal(event) {
+                Some(record) => {
+                    datasets.push(dataset);
+                    self.hold(record, Origin::File(number));
+                }
+                // What a processor dropped has its outcome: the file's offset moves on past it.
+                None => self.progress.settle(number, None),
+            }
         }
         self.counters.received(datasets.into_iter());
     }
