@@ -8,6 +8,7 @@ pub mod execution;
 pub mod host;
 pub mod logs;
 pub mod outbox;
+pub mod process;
 pub mod report;
 pub mod ship;
 pub mod store;
@@ -86,7 +87,8 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let host = tasks::blocking(move || host::host_metadata(&hostfs)).await;
     let counters = Arc::new(Counters::default());
     let (handle, requests) = StoreHandle::new(&store);
-    let seal = Seal::new(identity(&config, agent_id, host));
+    let seal = Seal::new(identity(&config, agent_id, host))
+        .with_processors(config.processors.clone(), Arc::clone(&counters));
     let ended = CancellationToken::new();
     let outbox = Outbox::new(
         handle.clone(),
@@ -148,7 +150,7 @@ fn collectors(
     collectors
 }
 
-fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identity {
+pub(crate) fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identity {
     let host_name = host.get_str("host.name").unwrap_or_default();
     let node_name = match config.node.name.as_str() {
         "" => host_name.to_owned(),

@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::check;
+pub use self::check::{check, read};
 pub use self::client::Client;
 use self::registry::Kept;
 pub use self::tail::UNREAD;

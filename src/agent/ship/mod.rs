@@ -290,10 +290,17 @@ impl Ship {
         let (number, mut in_doubt, events) = self.progress.begin(batch);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
-            datasets.push(event.stream.dataset());
+            let dataset = event.stream.dataset();
             let doubt = since_last_life(None, self.started_ms).filter(|_| in_doubt > 0);
             in_doubt = in_doubt.saturating_sub(1);
-            self.hold(seal.seal(event), Origin::File(number), doubt);
+            match seal.seal(event) {
+                Some(record) => {
+                    datasets.push(dataset);
+                    self.hold(record, Origin::File(number), doubt);
+                }
+                // What a processor dropped has its outcome: the file's offset moves on past it.
+                None => self.progress.settle(number, None),
+            }
         }
         self.counters.received(datasets.into_iter());
     }
