@@ -17,4 +17,4 @@ pub use self::bulk::{BadItem, BulkBody, Limits};
 pub use self::client::{Client, Reply};
 pub use self::document::{CasOutcome, Versioned};
 pub use self::error::SendError;
-pub use self::verdict::{BulkAnswer, Verdict};
+pub use self::verdict::{BulkAnswer, Verdict, parse as parse_bulk_answer};
