@@ -25,5 +25,5 @@ pub use self::client::{Client, Reply};
 pub use self::document::{CasOutcome, Versioned};
 pub use self::error::SendError;
 pub use self::lookup::BackingIndex;
-pub use self::verdict::{BulkAnswer, Verdict};
+pub use self::verdict::{BulkAnswer, Verdict, parse as parse_bulk_answer};
 pub use self::version::Version;

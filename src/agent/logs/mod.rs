@@ -8,6 +8,7 @@ mod client;
 mod file;
 mod followed;
 mod frame;
+pub mod fuzz;
 mod generic;
 mod hints;
 mod identity;
