@@ -13,7 +13,35 @@ use super::lines::{LANES, Lines, Shape};
 use super::multiline::Record;
 use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
+use crate::event::Event;
 use crate::{config, slot};
+
+/// The events of a text, as if it were a whole file of the client. Times without a year or zone are `now`'s year, UTC.
+pub fn read(client: Client, text: &str, now: DateTime<Utc>) -> Vec<Event> {
+    let reading = Reading {
+        at: now,
+        written_at: now,
+        zone: Zone::Utc,
+    };
+    let place = Place::File {
+        key: "text",
+        path: "text",
+    };
+    let origin = Origin {
+        agent_id: "check",
+        place,
+        client,
+    };
+    let mut lines = lines_of(client);
+    let mut records = lines.push(text.as_bytes());
+    records.extend(lines.finish());
+    let events = records.into_iter().map(|record| {
+        let reading = reading.of(&record);
+        let parsed = client.parse(&record.text, &reading);
+        event(&record, parsed, origin, &reading)
+    });
+    events.collect()
+}
 
 #[derive(Debug, Default)]
 struct Summary {
@@ -88,11 +116,7 @@ fn check_file(
         Ok(out.write_all(b"\n")?)
     };
 
-    let section = config::Logs {
-        client,
-        ..config::Logs::default()
-    };
-    let mut lines = Lines::new(Shape::of(&section), 0, [0; LANES]);
+    let mut lines = lines_of(client);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let bytes = match file.read(&mut buffer) {
@@ -107,4 +131,13 @@ fn check_file(
             .try_for_each(&mut print)?;
     }
     lines.finish().into_iter().try_for_each(print)
+}
+
+/// As a section with no other key than the client has them.
+fn lines_of(client: Client) -> Lines {
+    let section = config::Logs {
+        client,
+        ..config::Logs::default()
+    };
+    Lines::new(Shape::of(&section), 0, [0; LANES])
 }

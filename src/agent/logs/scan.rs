@@ -33,7 +33,8 @@ pub(super) struct Scanner {
     heads: HashMap<Inode, Head>,
     /// Whose trouble was said.
     unreadable: HashSet<String>,
-    counters: Arc<Counters>,
+    /// What is named and is no file, and was said to be so.
+    no_files: HashSet<String>,
 }
 
 /// Device and number.
@@ -65,6 +66,14 @@ pub(super) struct Found {
     pub(super) file: Option<File>,
 }
 
+/// What lies at a path.
+enum Look {
+    Found(Box<Found>),
+    /// By another name it was found already.
+    Again,
+    NoFile(&'static str),
+}
+
 impl Borrow<Seen> for Found {
     fn borrow(&self) -> &Seen {
         &self.seen
@@ -72,7 +81,7 @@ impl Borrow<Seen> for Found {
 }
 
 impl Scanner {
-    pub(super) fn new(sections: &[config::Logs], counters: Arc<Counters>) -> anyhow::Result<Self> {
+    pub(super) fn new(sections: &[config::Logs]) -> anyhow::Result<Self> {
         Ok(Self {
             sections: sections
                 .iter()
@@ -82,7 +91,7 @@ impl Scanner {
             paths: Vec::new(),
             heads: HashMap::new(),
             unreadable: HashSet::new(),
-            counters,
+            no_files: HashSet::new(),
         })
     }
 
@@ -108,12 +117,14 @@ impl Scanner {
         now: DateTime<Utc>,
         missing: impl Iterator<Item = &'a Entry>,
         max_open: usize,
+        counters: &Counters,
     ) -> Vec<Found> {
         if self.paths.is_empty() || self.listing.has_changed() {
             self.paths = self.list(now);
             // What is no longer there has no trouble.
             let listed: HashSet<&String> = self.paths.iter().map(|(_, path)| path).collect();
             self.unreadable.retain(|path| listed.contains(path));
+            self.no_files.retain(|path| listed.contains(path));
         }
         let mut paths = std::mem::take(&mut self.paths);
         let listed = paths.len();
@@ -122,19 +133,25 @@ impl Scanner {
         let (mut heads, mut open) = (HashMap::new(), 0);
         for (index, (section, path)) in paths.iter().enumerate() {
             match self.look_at(*section, path, now, &mut heads) {
-                Ok(Some(mut file)) => {
+                Ok(Look::Found(mut file)) => {
                     file.file = file.file.take_if(|_| open < max_open);
                     open += usize::from(file.file.is_some());
                     file.is_beside = index >= listed;
                     self.unreadable.remove(path);
-                    found.push(file);
+                    found.push(*file);
                 }
-                Ok(None) => {}
+                Ok(Look::Again) => {}
+                Ok(Look::NoFile(kind)) => {
+                    if self.no_files.insert(path.clone()) {
+                        counters.count("log_path_no_file", 1);
+                        warn!(path, kind, "log path is left out, it is no file");
+                    }
+                }
                 // Removed since it was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     if self.unreadable.insert(path.clone()) {
-                        self.counters.count("log_file_skipped", 1);
+                        counters.count("log_file_unreadable", 1);
                         warn!(path, %error, "cannot read log file");
                     }
                 }
@@ -144,6 +161,11 @@ impl Scanner {
         self.paths = paths;
         self.heads = heads;
         found
+    }
+
+    /// Files whose trouble was said and lasts.
+    pub(super) fn unreadable(&self) -> usize {
+        self.unreadable.len()
     }
 
     /// Reads the beginning of a file anew at the next scan, even if neither its size nor its time have changed.
@@ -186,11 +208,11 @@ impl Scanner {
         path: &str,
         now: DateTime<Utc>,
         heads: &mut HashMap<Inode, Head>,
-    ) -> io::Result<Option<Found>> {
+    ) -> io::Result<Look> {
         let mut metadata = fs::metadata(path)?;
         let mut file = None;
         if !metadata.is_file() {
-            return Err(io::Error::other(kind(&metadata)));
+            return Ok(Look::NoFile(kind(&metadata)));
         }
         let known = self.heads.get(&(metadata.dev(), metadata.ino()));
         let is_unchanged = known.is_some_and(|head| head.is_of(&metadata));
@@ -201,13 +223,13 @@ impl Scanner {
         }
         let identity = (metadata.dev(), metadata.ino());
         if heads.contains_key(&identity) {
-            return Ok(None);
+            return Ok(Look::Again);
         }
         let known = self.heads.remove(&identity).filter(|_| is_unchanged);
         let head = match (known, &file) {
             (Some(head), _) => head,
             (None, Some(file)) => Head::read(file, &metadata)?,
-            (None, None) => return Ok(None),
+            (None, None) => return Ok(Look::Again),
         };
         if head.packed.is_none() && path.ends_with(".gz") && head.size > 0 {
             return Err(io::Error::other("it is named .gz and is not packed"));
@@ -230,14 +252,14 @@ impl Scanner {
         };
         let written_at = head.written_at;
         heads.insert(identity, head);
-        Ok(Some(Found {
+        Ok(Look::Found(Box::new(Found {
             section,
             seen,
             written_at,
             has_changed: !is_unchanged,
             is_beside: false,
             file,
-        }))
+        })))
     }
 }
 
@@ -285,13 +307,13 @@ impl Head {
     }
 }
 
-/// Why it is skipped.
+/// What it is instead.
 fn kind(metadata: &Metadata) -> &'static str {
     let kind = metadata.file_type();
     match () {
-        () if kind.is_dir() => "it is a folder",
-        () if kind.is_fifo() => "it is a pipe",
-        () if kind.is_socket() => "it is a socket",
-        () => "it is a device",
+        () if kind.is_dir() => "folder",
+        () if kind.is_fifo() => "pipe",
+        () if kind.is_socket() => "socket",
+        () => "device",
     }
 }

@@ -30,6 +30,9 @@ use crate::config;
 /// Bytes of one file that are read before it is the next one's turn; what one batch may hold.
 const TURN_BYTES: usize = 32 * 1024;
 
+/// Counts the files that a tailer with an end could not read to theirs.
+pub const UNREAD: &str = "log_files_unread";
+
 /// The longest wait before the signal to stop is heard.
 const STOP_CHECK: Duration = Duration::from_millis(250);
 
@@ -63,8 +66,8 @@ pub(super) struct Tailer {
     pub(super) counters: Arc<Counters>,
     pub(super) keep: Keep,
     pub(super) stop: CancellationToken,
-    /// Ends once everything that is there was read.
-    pub(super) is_once: bool,
+    /// Ends at the end of all files.
+    pub(super) once: bool,
     pub(super) hints: Hints,
     pub(super) slots: Slots,
     pub(super) sections: Vec<config::Logs>,
@@ -105,10 +108,9 @@ impl Tailer {
         sections: Vec<config::Logs>,
         registry: Vec<Entry>,
         batches: mpsc::Sender<LogBatch>,
-        counters: Arc<Counters>,
         pace: Pace,
     ) -> anyhow::Result<Self> {
-        let scanner = Scanner::new(&sections, Arc::clone(&counters))?;
+        let scanner = Scanner::new(&sections)?;
         let now = Instant::now();
         let knows = |section| {
             registry
@@ -119,13 +121,13 @@ impl Tailer {
             agent_id: String::new(),
             keep: Box::new(|_| true),
             stop: CancellationToken::new(),
-            is_once: false,
+            once: false,
             hints: Hints::new(),
             slots: Slots::new(&sections),
             shapes: sections.iter().map(Shape::of).collect(),
             is_old: (0..sections.len()).map(knows).collect(),
             sections,
-            counters,
+            counters: Arc::default(),
             batches,
             pace,
             runtime: Handle::current(),
@@ -180,7 +182,11 @@ impl Tailer {
                     return;
                 }
             }
-            if !self.hand_on() || self.is_once && self.is_done() {
+            if !self.hand_on() {
+                return;
+            }
+            if self.once && self.is_done() {
+                self.finish();
                 return;
             }
             if self.schedule.turns() == 0 {
@@ -255,18 +261,26 @@ impl Tailer {
         true
     }
 
-    /// Whether everything that is there was read and handed on.
+    /// Whether nothing more can be read as things are.
     fn is_done(&self) -> bool {
-        let is_open = |followed: &Followed| {
-            let reader = followed.reader.as_ref();
-            reader.is_some_and(|reader| reader.lines.has_open_record())
-        };
         self.has_scanned
             && !self.is_searching
             && self.undecided.iter().all(|file| file.size == 0)
             && self.schedule.turns() == 0
             && !self.schedule.has_waiting()
-            && !self.files.values().any(is_open)
+    }
+
+    /// Hands on what would wait for further lines, and counts the files that were not read to their ends.
+    fn finish(&mut self) {
+        let ids: Vec<Id> = self.files.keys().copied().collect();
+        let mut unread = self.scanner.unreadable() as u64;
+        for id in ids {
+            unread += u64::from(!self.finish_file(id));
+        }
+        self.hand_on();
+        if unread > 0 {
+            self.counters.count(UNREAD, unread);
+        }
     }
 
     /// Hints come by the name under which a folder is watched.

@@ -274,6 +274,22 @@ impl Tailer {
         self.schedule.admit(may_open);
     }
 
+    /// Hands on what would wait for further lines. Whether the file was read to its end.
+    pub(super) fn finish_file(&mut self, id: Id) -> bool {
+        let Some(followed) = self.files.get_mut(&id) else {
+            return true;
+        };
+        let reader = followed.reader.as_mut();
+        let records = reader.map_or_else(Vec::new, |reader| reader.lines.finish());
+        self.batch(id, &records);
+        self.close(id);
+        let followed = self.files.get(&id);
+        followed.is_none_or(|followed| {
+            let is_found = followed.section.is_some() && followed.missing_since.is_none();
+            !is_found || followed.short_at.is_none() && !followed.has_more()
+        })
+    }
+
     fn close(&mut self, id: Id) {
         if let Some(followed) = self.files.get_mut(&id) {
             followed.close();

@@ -38,7 +38,7 @@ pub(super) struct Rig {
     pub(super) pace: Pace,
     pub(super) max_open: Option<usize>,
     pub(super) is_deaf: bool,
-    pub(super) is_once: bool,
+    pub(super) once: bool,
     pub(super) registry: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// Files with a batch that was not acknowledged: nothing after it is.
     unacknowledged: HashSet<String>,
@@ -76,7 +76,7 @@ impl Rig {
             pace: PACE,
             max_open: None,
             is_deaf: false,
-            is_once: false,
+            once: false,
             registry: Arc::default(),
             unacknowledged: HashSet::new(),
             stored: BTreeMap::new(),
@@ -97,11 +97,12 @@ impl Rig {
         let (sender, batches) = mpsc::channel(2);
         let kept = self.registry.lock().unwrap().clone();
         let (known, _) = registry::load(kept.into_iter().collect());
-        let (sections, counters) = (vec![self.section.clone()], self.counters.clone());
-        let mut tailer = Tailer::new(sections, known, sender, counters, self.pace).unwrap();
+        let sections = vec![self.section.clone()];
+        let mut tailer = Tailer::new(sections, known, sender, self.pace).unwrap();
+        tailer.counters = self.counters.clone();
         tailer.agent_id = "agent".into();
         tailer.stop = stop.clone();
-        tailer.is_once = self.is_once;
+        tailer.once = self.once;
         tailer.slots.most = self.max_open.unwrap_or(tailer.slots.most);
         if self.is_deaf {
             tailer.hints = Hints::deaf();
@@ -177,6 +178,20 @@ impl Rig {
         } else if !self.unacknowledged.contains(&batch.file) {
             put(&self.registry, (batch.file, batch.entry));
         }
+    }
+
+    /// Takes batches until the tailer ends by itself. Returns all messages that are stored.
+    pub(super) async fn take_to_the_end(&mut self) -> Vec<&str> {
+        let mut running = self.running.take().unwrap();
+        while let Some(batch) = running.batches.recv().await {
+            self.store(&batch);
+            self.commit(batch, true);
+        }
+        tokio::task::spawn_blocking(|| running.thread.join())
+            .await
+            .unwrap()
+            .unwrap();
+        self.stored.values().map(String::as_str).collect()
     }
 
     /// Takes batches until these lines, and no others, are stored.
