@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `ethmon`, and nothing of how it is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::agent::dead_letter::Filter;
 use crate::agent::logs::Client;
@@ -30,6 +31,12 @@ pub enum Command {
     Agent {
         #[arg(long, default_value = "/etc/ethmon/agent.toml")]
         config: PathBuf,
+        /// Read all log files there are, ship them and what waits, and end: 0 when everything was acknowledged.
+        #[arg(long)]
+        once: bool,
+        /// With --once: give up when Elasticsearch took nothing for so long.
+        #[arg(long, value_name = "DURATION", default_value = "60s", requires = "once", value_parser = duration)]
+        patience: Duration,
     },
     /// Read what all agents shipped; judge, alert and mail.
     Aggregator {
@@ -54,6 +61,11 @@ pub enum Command {
     DeadLetter(DeadLetter),
     /// Print a completion script for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration::parse(text)
+        .ok_or_else(|| "expected a number and ms, s, m, h or d, as in 60s".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -37,10 +38,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<bool> {
     let out = &mut io::stdout();
     match command {
-        Command::Agent { config } => {
-            let config = config::load_agent(&config)?;
-            serve(|stop| agent::run(config, stop))
+        Command::Agent {
+            config,
+            once: false,
+            ..
+        } => {
+            let loaded = config::load_agent(&config)?;
+            serve(|stop| agent::run(config, loaded, stop))
         }
+        Command::Agent {
+            config, patience, ..
+        } => run_once(&config, patience, out),
         Command::Aggregator { config } => {
             let config = config::load_aggregator(&config)?;
             serve(|stop| aggregator::run(config, stop))
@@ -147,6 +155,24 @@ fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<b
         }
     }
     Ok(true)
+}
+
+/// A signal ends it early.
+fn run_once(
+    config: &Path,
+    patience: Duration,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let config = config::load_agent(config)?;
+    block_on(async move {
+        let stop = CancellationToken::new();
+        let mut signals = tasks::Tasks::new(CancellationToken::new());
+        signals.spawn("signals", tasks::stop_on_signal(stop.clone()));
+        let outcome = agent::once(config, patience, stop.clone(), out).await;
+        stop.cancel();
+        signals.join().await?;
+        outcome
+    })
 }
 
 /// Runs a service until a signal or its own end.

@@ -13,6 +13,7 @@ mod host;
 mod logs;
 mod node;
 mod secret;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,7 @@ pub use self::host::Host;
 pub use self::logs::Logs;
 pub use self::node::Node;
 pub use self::secret::Secret;
+pub use self::status::{Listen, Status};
 
 /// `agent.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +48,8 @@ pub struct Agent {
     pub execution: Option<Execution>,
     pub host: Option<Host>,
     pub logs: Vec<Logs>,
+    /// Absent: the agent does not listen.
+    pub status: Option<Status>,
 }
 
 impl Default for Agent {
@@ -59,6 +63,7 @@ impl Default for Agent {
             execution: None,
             host: None,
             logs: Vec::new(),
+            status: None,
         }
     }
 }

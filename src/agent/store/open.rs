@@ -6,7 +6,7 @@ use std::path::Path;
 use redb::{ConcurrencyMode, Database, DatabaseError};
 use tracing::{error, warn};
 
-use super::damage::{Damaged, guarded, is_damage};
+use super::damage::{Damaged, guarded, is_damage, let_go};
 use super::totals::Totals;
 use super::{DEAD_LETTERS, NOTES, REGISTRY, SPOOL, Store, TOTALS, agent_id, salvage};
 
@@ -107,7 +107,7 @@ impl Store {
     /// What the database's own file did to it must not happen to us.
     pub(super) fn close(&mut self) {
         if let Some(database) = self.database.take() {
-            guarded(|| Ok(drop(database))).ok();
+            let_go(database);
         }
     }
 }
