@@ -59,6 +59,12 @@ pub enum Command {
     /// Documents that Elasticsearch refused.
     #[command(subcommand)]
     DeadLetter(DeadLetter),
+    /// What waits for Elasticsearch on this node.
+    #[command(subcommand)]
+    Queue(Queue),
+    /// How far each log file is acknowledged.
+    #[command(subcommand)]
+    Registry(Registry),
     /// Print a completion script for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -148,6 +154,26 @@ pub enum DeadLetter {
     Purge {
         #[command(flatten)]
         filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// One line per data stream: events, bytes and age of what waits.
+    Inspect(DataDir),
+    /// Compare everything with its checksums; exit 1 if something is damaged.
+    Verify(DataDir),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Registry {
+    /// One line per file.
+    Show(DataDir),
+    /// Forget a file, or all: the agent reads it again from its beginning. Refused while the agent runs.
+    Reset {
+        path: Option<String>,
         #[command(flatten)]
         data_dir: DataDir,
     },

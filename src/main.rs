@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Rules, Setup};
+use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Queue, Registry, Rules, Setup};
 use ethmon::elastic::Client;
-use ethmon::{agent, aggregator, alert, config, replay, rules, setup, tasks};
+use ethmon::{agent, aggregator, alert, config, replay, rules, setup, slot, tasks};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -58,6 +58,21 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Rules(Rules::Test { files }) => alert::test(&files, out),
         Command::Replay { dirs } => replay::run(&dirs, out).map(|()| true),
         Command::DeadLetter(command) => run_dead_letter(command, out),
+        Command::Queue(Queue::Inspect(at)) => {
+            agent::queue::inspect(&at.data_dir, slot::now(), out).map(|()| true)
+        }
+        Command::Queue(Queue::Verify(at)) => agent::queue::verify(&at.data_dir, out),
+        Command::Registry(Registry::Show(at)) => {
+            agent::registry::show(&at.data_dir, out).map(|()| true)
+        }
+        Command::Registry(Registry::Reset { path, data_dir }) => {
+            let forgotten = agent::registry::reset(&data_dir.data_dir, path.as_deref())?;
+            writeln!(
+                out,
+                "{forgotten} files forgotten; the agent reads them again when it runs"
+            )?;
+            Ok(true)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ethmon", out);
             Ok(true)

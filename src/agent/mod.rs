@@ -10,6 +10,8 @@ pub mod host;
 pub mod logs;
 mod once;
 pub mod outbox;
+pub mod queue;
+pub mod registry;
 pub mod report;
 mod run;
 pub mod ship;
