@@ -11,6 +11,7 @@ mod beacon_node;
 mod bulk_server;
 mod elastic;
 mod execution;
+mod failures;
 mod fleet;
 mod mail_server;
 mod mail_tls;

@@ -234,9 +234,9 @@ impl Ship {
             return;
         }
         self.requests += 1;
-        if self.known.may_look() && batch.items.iter().any(|item| item.in_doubt_since.is_some()) {
-            return self.look_up(batch, now);
-        }
+        let Some(batch) = self.look_up(batch, now) else {
+            return;
+        };
         let hungry = self.queue.is_ready(now, self.pace.limits().items, false);
         let sent = Sent {
             batch,

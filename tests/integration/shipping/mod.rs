@@ -26,8 +26,8 @@ use crate::bulk_server::BulkServer;
 pub(crate) struct Agent {
     pub(crate) outbox: Outbox,
     store: StoreHandle,
-    files: mpsc::Sender<LogBatch>,
-    counters: Arc<Counters>,
+    pub(crate) files: mpsc::Sender<LogBatch>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
     tasks: Tasks,
 }
@@ -37,7 +37,7 @@ impl Agent {
         Self::start_with(dir, config(url), ship::LIMITS)
     }
 
-    fn start_with(dir: &Path, config: Elasticsearch, limits: elastic::Limits) -> Self {
+    pub(crate) fn start_with(dir: &Path, config: Elasticsearch, limits: elastic::Limits) -> Self {
         let store = Store::open(dir, Limits::default()).unwrap();
         let (handle, requests) = StoreHandle::new(&store);
         let counters = Arc::new(Counters::default());
@@ -77,7 +77,7 @@ impl Agent {
         }
     }
 
-    async fn send(&self, ids: std::ops::Range<usize>) {
+    pub(crate) async fn send(&self, ids: std::ops::Range<usize>) {
         for id in ids {
             self.outbox.send(event(id)).await;
         }
@@ -99,15 +99,15 @@ fn config(url: &str) -> Elasticsearch {
     }
 }
 
-fn id(number: usize) -> DocumentId {
+pub(crate) fn id(number: usize) -> DocumentId {
     DocumentId::existing(format!("{number:06}"))
 }
 
-fn event(number: usize) -> Event {
+pub(crate) fn event(number: usize) -> Event {
     Event::new(DataStream::Block, id(number), slot::now()).with("ethereum.block.slot", number)
 }
 
-fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn ids(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| id(number).to_string()).collect()
 }
 
