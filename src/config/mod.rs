@@ -13,7 +13,6 @@ mod host;
 mod logs;
 mod node;
 mod processors;
-mod quoted;
 mod secret;
 
 use std::path::{Path, PathBuf};

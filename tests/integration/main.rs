@@ -14,6 +14,7 @@ mod execution;
 mod fleet;
 mod mail_server;
 mod mail_tls;
+mod processors;
 mod setup;
 mod shipping;
 mod support;
