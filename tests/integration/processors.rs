@@ -4,6 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use ethmon::agent::envelope::{Envelope, Identity};
+use ethmon::agent::process::Fate;
+use ethmon::config;
+use ethmon::elastic::Verdict;
+use ethmon::event::{DataStream, Document, DocumentId, Event};
+use ethmon::slot;
+use serde_json::{Map, Value, json};
+
+use crate::support;
+
 /// Exit code and output.
 fn ethmon(arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ethmon"))
@@ -133,4 +143,81 @@ fn cases_that_say_nothing_are_refused() {
         assert_eq!(code, 1, "{case}: {text}");
         assert!(text.contains(part), "{case}: {text}");
     }
+}
+
+/// One processor of each kind; the same as in the unit tests with arbitrary documents.
+const EVERYTHING: &str = include_str!("../../src/agent/process/tests/everything.toml");
+
+#[tokio::test]
+async fn what_processors_make_is_taken_by_the_real_server() {
+    let Some(url) = support::elasticsearch("what_processors_make") else {
+        return;
+    };
+    let client = support::ready(&url).await;
+    let namespace = support::config(&[&url]).namespace;
+    let processors = config::parse_agent("agent.toml", EVERYTHING, &|_| None)
+        .unwrap()
+        .processors;
+    let envelope = Envelope::new(&Identity {
+        agent_id: "a".into(),
+        namespace: namespace.clone(),
+        labels: [
+            ("region".into(), "eu".into()),
+            ("a.b".into(), "node".into()),
+        ]
+        .into(),
+        ..Identity::default()
+    });
+    let messages = [
+        r#"{"x": {"y": {"z": [1, "two"]}}, "region": "us", "a.b": true, "slot": "0x10"}"#,
+        "x labels.a.b=own",
+        "x ethereum.slot=5",
+        "x labels.deep.er.and.deep.er.still=1",
+        "x labels.region.zone=b",
+        "plain secret text",
+    ];
+    let stream = DataStream::ClientLog;
+    let index = stream.name(&namespace);
+    let records: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            let mut event = Event::new(stream, DocumentId::of(&[message]), slot::now())
+                .with("message", *message)
+                .with(
+                    "ethereum.log.fields",
+                    json!({"k.e.y": "secret", "n": {"m": 1}}),
+                );
+            let fate = processors.apply(&mut event, envelope.base(stream), |_| {});
+            assert_eq!(fate, Fate::Kept);
+            envelope.seal(event, slot::now())
+        })
+        .collect();
+    let items: Vec<(&str, &str, Value)> = records
+        .iter()
+        .map(|record| {
+            let document = serde_json::from_slice(record.document()).unwrap();
+            (index.as_str(), record.id(), document)
+        })
+        .collect();
+    let (body, count) = support::bulk(&items);
+    let answer = client.bulk(body, count).await.unwrap();
+    let stored = Verdict::Stored { duplicate: false };
+    assert_eq!(answer.verdicts, vec![stored; count]);
+    assert_eq!(support::count(&client, &index).await, count as u64);
+
+    // An event's label wins over the node's, dots and all.
+    let found = items.iter().map(|(_, _, document)| {
+        let Value::Object(fields) = document.clone() else {
+            return Map::new();
+        };
+        let labels = Document::from(fields).get("labels").cloned();
+        labels
+            .and_then(|labels| labels.as_object().cloned())
+            .unwrap_or_default()
+    });
+    let found: Vec<Map<String, Value>> = found.collect();
+    assert_eq!(
+        (&found[0]["region"], &found[5]["region"]),
+        (&json!("us"), &json!("eu"))
+    );
 }

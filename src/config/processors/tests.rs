@@ -177,6 +177,11 @@ fn what_no_stream_could_take_is_refused() {
     );
     check("type = \"drop_event\"", "1:1", "would drop everything");
     check(
+        "type = \"truncate\"\nfields = [\"message\", \"log.offset\"]\nmax_chars = 9",
+        "3:22",
+        "logs-ethereum.client has no text in log.offset",
+    );
+    check(
         "type = \"redact\"",
         "1:1",
         "needs a `pattern`, `fields` or both",

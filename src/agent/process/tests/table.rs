@@ -147,6 +147,15 @@ fn convert() {
 #[test]
 fn truncate() {
     check(
+        "type = \"truncate\"\nfields = [\"labels\"]\nmax_chars = 1",
+        &[(
+            json!({"labels": {"a": "xy", "b": ["x", "yz"], "c": 12}}),
+            Ok(
+                json!({"labels": {"a": "x", "b": ["x", "y"], "c": 12}, "log": {"flags": ["truncated"]}}),
+            ),
+        )],
+    );
+    check(
         "type = \"truncate\"\nfields = [\"message\", \"log.file.path\"]\nmax_chars = 3",
         &[
             (json!({"message": "äöü"}), Ok(json!({"message": "äöü"}))),
