@@ -113,7 +113,7 @@ pub enum Check {
     Processors {
         #[arg(long, default_value = "/etc/ethmon/agent.toml")]
         config: PathBuf,
-        /// TOML files of [[case]] tables.
+        /// TOML files, each a list of `case` tables.
         #[arg(required = true)]
         tests: Vec<PathBuf>,
     },

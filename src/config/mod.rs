@@ -14,7 +14,6 @@ mod host;
 mod logs;
 mod node;
 mod processors;
-mod quoted;
 mod secret;
 mod status;
 

@@ -15,6 +15,7 @@ mod failures;
 mod fleet;
 mod mail_server;
 mod mail_tls;
+mod processors;
 mod setup;
 mod shipping;
 mod support;

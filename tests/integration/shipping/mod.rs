@@ -3,6 +3,7 @@
 mod crash;
 mod endpoint;
 mod outage;
+mod processed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use ethmon::agent::counters::Counters;
 use ethmon::agent::envelope::Identity;
 use ethmon::agent::outbox::{Outbox, Seal};
+use ethmon::agent::process::Chain;
 use ethmon::agent::ship::{self, LogBatch, Shipper};
 use ethmon::agent::store::{self, Limits, Store, StoreHandle};
 use ethmon::config::Elasticsearch;
@@ -27,6 +29,7 @@ pub(crate) struct Agent {
     pub(crate) outbox: Outbox,
     store: StoreHandle,
     pub(crate) files: mpsc::Sender<LogBatch>,
+    seal: Seal,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
     tasks: Tasks,
@@ -47,7 +50,7 @@ impl Agent {
             namespace: config.namespace.clone(),
             ..Identity::default()
         };
-        let seal = Seal::new(identity);
+        let seal = Seal::new(identity).with_processors(Chain::default(), Arc::clone(&counters));
         let (files, inbox) = mpsc::channel(4);
         let outbox = Outbox::new(
             handle.clone(),
@@ -59,7 +62,7 @@ impl Agent {
         let shipper = Shipper {
             store: handle.clone(),
             files: inbox,
-            seal,
+            seal: seal.clone(),
             client,
             counters: Arc::clone(&counters),
             limits,
@@ -71,6 +74,7 @@ impl Agent {
             outbox,
             store: handle,
             files,
+            seal,
             counters,
             stop,
             tasks,

@@ -1,12 +1,15 @@
 //! `[[processors]]`: read table by table, so that each kind has its own keys and every complaint its place.
 
+mod quoted;
+#[cfg(test)]
+mod tests;
+
 use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, de::Error};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::{Environment, Problem, Text};
-use super::quoted;
 use crate::agent::process::{
     self, Chain, Complaint, Condition, Parsed, Processor, Step, SyntaxError,
 };
