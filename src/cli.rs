@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::agent::dead_letter::Filter;
 use crate::agent::logs::Client;
 use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,6 +91,14 @@ pub enum Check {
     },
     /// Parse rule files.
     Rules { files: Vec<PathBuf> },
+    /// Run test cases through the processors of a configuration: what goes in, what has to come out.
+    Processors {
+        #[arg(long, default_value = "/etc/ethmon/agent.toml")]
+        config: PathBuf,
+        /// TOML files of [[case]] tables.
+        #[arg(required = true)]
+        tests: Vec<PathBuf>,
+    },
     /// Parse client logs and print one JSON document per record.
     Logs {
         /// Whose log it is: lodestar, … or generic.
@@ -109,7 +118,15 @@ pub enum Rules {
 #[derive(Debug, Subcommand)]
 pub enum DeadLetter {
     /// One line per refused document.
-    List(DataDir),
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// Count them instead, by data stream, status and kind.
+        #[arg(long)]
+        count: bool,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// One refused document, whole.
     Show {
         number: u64,
@@ -117,9 +134,19 @@ pub enum DeadLetter {
         data_dir: DataDir,
     },
     /// Put refused documents back into the queue.
-    Replay(DataDir),
+    Replay {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// Delete them.
-    Purge(DataDir),
+    Purge {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
 }
 
 #[derive(Debug, Args)]

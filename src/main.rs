@@ -97,6 +97,10 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
+        Check::Processors { config, tests } => {
+            let config = config::load_agent(&config)?;
+            agent::process::check(&config, &tests, out)
+        }
         Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
 }
@@ -121,20 +125,28 @@ fn check_files(
 }
 
 fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<bool> {
+    use agent::dead_letter;
     match command {
-        DeadLetter::List(at) => agent::dead_letter::list(&at.data_dir, out)?,
+        DeadLetter::List {
+            filter,
+            count,
+            data_dir,
+        } => match count {
+            true => dead_letter::count(&data_dir.data_dir, &filter, out)?,
+            false => dead_letter::list(&data_dir.data_dir, &filter, out)?,
+        },
         DeadLetter::Show { number, data_dir } => {
-            agent::dead_letter::show(&data_dir.data_dir, number, out)?
+            dead_letter::show(&data_dir.data_dir, number, out)?
         }
-        DeadLetter::Replay(at) => {
-            let replayed = agent::dead_letter::replay(&at.data_dir)?;
+        DeadLetter::Replay { filter, data_dir } => {
+            let replayed = dead_letter::replay(&data_dir.data_dir, &filter)?;
             writeln!(
                 out,
                 "{replayed} documents are back in the queue; the agent ships them when it runs"
             )?;
         }
-        DeadLetter::Purge(at) => {
-            let purged = agent::dead_letter::purge(&at.data_dir)?;
+        DeadLetter::Purge { filter, data_dir } => {
+            let purged = dead_letter::purge(&data_dir.data_dir, &filter)?;
             writeln!(out, "{purged} documents deleted")?;
         }
     }

@@ -8,13 +8,13 @@ pub mod execution;
 pub mod host;
 pub mod logs;
 pub mod outbox;
+pub mod process;
 pub mod report;
 pub mod ship;
 pub mod store;
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -24,7 +24,7 @@ use self::envelope::Identity;
 use self::outbox::{Outbox, Seal};
 use self::report::Report;
 use self::ship::Shipper;
-use self::store::{Change, Limits, Store, StoreHandle};
+use self::store::{Limits, Store, StoreHandle};
 use crate::config;
 use crate::elastic::Client;
 use crate::event::Document;
@@ -75,7 +75,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let data_dir = config.data_dir.clone();
     let (store, agent_id, registry) = tasks::blocking(move || {
         let mut store = Store::open(&data_dir, limits)?;
-        let agent_id = agent_id(&mut store)?;
+        let agent_id = store::agent_id(&mut store)?;
         let registry = store.registry()?;
         anyhow::Ok((store, agent_id, registry))
     })
@@ -87,7 +87,8 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let host = tasks::blocking(move || host::host_metadata(&hostfs)).await;
     let counters = Arc::new(Counters::default());
     let (handle, requests) = StoreHandle::new(&store);
-    let seal = Seal::new(identity(&config, agent_id, host));
+    let seal = Seal::new(identity(&config, agent_id, host))
+        .with_processors(config.processors.clone(), Arc::clone(&counters));
     let ended = CancellationToken::new();
     let outbox = Outbox::new(
         handle.clone(),
@@ -107,6 +108,7 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
             store: handle.clone(),
             batches: files,
             counters: Arc::clone(&counters),
+            once: false,
         }));
     }
     let shipper = Shipper {
@@ -148,7 +150,7 @@ fn collectors(
     collectors
 }
 
-fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identity {
+pub(crate) fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identity {
     let host_name = host.get_str("host.name").unwrap_or_default();
     let node_name = match config.node.name.as_str() {
         "" => host_name.to_owned(),
@@ -164,18 +166,4 @@ fn identity(config: &config::Agent, agent_id: String, host: Document) -> Identit
         client: None,
         network: None,
     }
-}
-
-/// Made once per data directory: ids of documents depend on it.
-fn agent_id(store: &mut Store) -> anyhow::Result<String> {
-    const NOTE: &str = "agent.id";
-    if let Some(id) = store.note(NOTE)? {
-        return String::from_utf8(id).context("cannot read the agent's id from its store");
-    }
-    let id = uuid::Uuid::new_v4().to_string();
-    store.commit(&Change {
-        notes: vec![(NOTE.into(), id.clone().into_bytes())],
-        ..Change::default()
-    })?;
-    Ok(id)
 }

@@ -49,11 +49,11 @@ pub struct BulkAnswer {
 }
 
 /// Reads the answer to a bulk of `expected` creates. `Err` says why it can't be one; then nothing is known about any item.
-pub(super) fn parse(body: &[u8], expected: usize) -> Result<BulkAnswer, String> {
+pub fn parse(body: &[u8], expected: usize) -> Result<BulkAnswer, String> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
         format!(
             "not a bulk answer ({error}): {}",
-            super::connection::beginning(body)
+            super::answer::beginning(body)
         )
     })?;
     if answer.items.len() != expected {

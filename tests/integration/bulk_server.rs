@@ -146,7 +146,13 @@ impl BulkServer {
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
-    while let Some(body) = read_request(&mut reader) {
+    while let Some((target, body)) = read_request(&mut reader) {
+        if !target.starts_with("/_bulk") {
+            if writer.write_all(other(&target).as_bytes()).is_err() {
+                return;
+            }
+            continue;
+        }
         let items = parse(&body);
         let mut state = shared.state.lock().unwrap();
         let number = state.requests.len();
@@ -221,12 +227,28 @@ impl State {
     }
 }
 
-fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let (mut length, mut gzipped) = (0, false);
+/// What the client asks besides: the version, and since when a stream has its backing indices.
+fn other(target: &str) -> String {
+    let body = match target.starts_with("/_nodes/") {
+        true => r#"{"nodes":{"a":{"version":"9.3.2"}}}"#,
+        false => "{}",
+    };
+    format!(
+        "HTTP/1.1 200 X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Target and body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut target, mut length, mut gzipped) = (String::new(), 0, false);
     for line in 0.. {
         let mut header = String::new();
         if reader.read_line(&mut header).ok()? == 0 {
             return None;
+        }
+        if line == 0 {
+            target = header.split(' ').nth(1)?.to_owned();
         }
         let header = header.trim().to_ascii_lowercase();
         match header.split_once(": ") {
@@ -245,7 +267,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
             .ok()?;
         body = plain;
     }
-    Some(body)
+    Some((target, body))
 }
 
 fn parse(body: &[u8]) -> Vec<Item> {

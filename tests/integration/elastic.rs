@@ -8,7 +8,7 @@ use ethmon::event::DataStream;
 use ethmon::setup;
 use serde_json::{Value, json};
 
-use crate::support::{self, answering, bulk, http};
+use crate::support::{self, PRODUCT, answering, bulk, http};
 
 const STORED: Verdict = Verdict::Stored { duplicate: false };
 const DUPLICATE: Verdict = Verdict::Stored { duplicate: true };
@@ -222,10 +222,12 @@ async fn what_is_not_elasticsearch_stores_nothing() {
             http("200 OK", "content-type: text/html\r\n", page),
             "Unreadable",
         ),
-        (http("200 OK", "", &stored[..40]), "Unreadable"),
-        (http("200 OK", "", two), "Unreadable"),
-        (http("200 OK", "", ""), "Unreadable"),
-        (http("201 Created", "", stored), "Unreadable"),
+        (http("200 OK", "", stored), "Unreadable"),
+        (http("200 OK", PRODUCT, page), "Unreadable"),
+        (http("200 OK", PRODUCT, &stored[..40]), "Unreadable"),
+        (http("200 OK", PRODUCT, two), "Unreadable"),
+        (http("200 OK", PRODUCT, ""), "Unreadable"),
+        (http("201 Created", PRODUCT, stored), "Unreadable"),
         (http("400 Bad Request", "", page), "Unreadable"),
         (http("404 Not Found", "", page), "Unreadable"),
         (
@@ -253,15 +255,22 @@ async fn what_is_not_elasticsearch_stores_nothing() {
         ),
         (http("502 Bad Gateway", "", page), "Busy"),
         (
-            http("200 OK", "", stored).replace("content-length: ", "content-length: 9"),
+            http("200 OK", PRODUCT, stored).replace("content-length: ", "content-length: 9"),
             "Unreachable",
         ),
         ("HTTP/1.1 200 OK\r\n".into(), "Unreachable"),
         (String::new(), "Unreachable"),
+        (http("200 OK", PRODUCT, stored), "stored"),
     ] {
         let client = support::client(&[&answering(answer.clone())]);
         let (body, count) = bulk(&[("logs-a-b", "1", document(1))]);
-        let error = client.bulk(body, count).await.unwrap_err();
+        let error = match client.bulk(body, count).await {
+            Ok(answer) => {
+                assert_eq!((&answer.verdicts[..], expected), (&[STORED][..], "stored"));
+                continue;
+            }
+            Err(error) => error,
+        };
         assert!(
             format!("{error:?}").starts_with(expected),
             "{answer}\n{error:?}"

@@ -78,6 +78,11 @@ impl Record {
         })
     }
 
+    /// Whether [`Record::read`] gave `None` because somebody newer wrote it.
+    pub(super) fn is_of_later_version(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|version| *version > VERSION)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
