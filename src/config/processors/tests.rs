@@ -1,7 +1,11 @@
 use crate::config::parse_agent;
 
 fn environment(name: &str) -> Option<String> {
-    (name == "SECRET").then(|| "hunter2 == ".to_owned())
+    match name {
+        "SECRET" => Some("hunter2 == ".to_owned()),
+        "FIELD" => Some("hunter2".to_owned()),
+        _ => None,
+    }
 }
 
 #[track_caller]
@@ -214,5 +218,29 @@ fn what_the_condition_leaves_out_need_not_fit() {
     assert_eq!(
         problem.to_string(),
         "a.toml:1:14: expected tables [[processors]]"
+    );
+}
+
+#[test]
+fn what_came_from_the_environment_is_not_shown() {
+    check(
+        "type = \"${FIELD}\"",
+        "2:8",
+        "no processor is called \"${FIELD}\"",
+    );
+    check(
+        "type = \"drop_event\"\nwhen = '${FIELD} == 1'",
+        "3:8",
+        "wrong with the values from the environment",
+    );
+    check(
+        "type = \"add_fields\"\nfields = { ethereum.slot = \"${SECRET}\" }\nwhen = 'exists(message)'",
+        "3:10",
+        "with a type that \"${SECRET}\" is not",
+    );
+    check(
+        "type = \"drop_fields\"\nfields = [\"${FIELD}\"]",
+        "3:11",
+        "has a field ${FIELD}",
     );
 }

@@ -1,11 +1,15 @@
 //! Documents that nobody would think of.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{base, chain, event};
+use super::{Chain, base, chain, event};
 use crate::event::DataStream;
 use crate::setup;
+
+static EVERYTHING: LazyLock<Chain> = LazyLock::new(|| chain(include_str!("everything.toml")));
 
 fn json_values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -59,10 +63,9 @@ fn valid_fields() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn what_a_template_takes_it_takes_afterwards(fields in valid_fields()) {
-        let chain = chain(include_str!("everything.toml"));
         let mut event = event(DataStream::ClientLog, fields);
         prop_assert_eq!(setup::template_accepts(event.stream, &event.document), Ok(()));
-        chain.apply(&mut event, &base(), |_| {});
+        EVERYTHING.apply(&mut event, &base(), |_| {});
         prop_assert_eq!(setup::template_accepts(event.stream, &event.document), Ok(()));
     }
 
@@ -70,9 +73,8 @@ proptest! {
     fn no_document_makes_a_processor_panic_and_none_leaks(
         fields in prop::collection::btree_map("message|labels|log|ethereum|event", json_values(), 0..5)
     ) {
-        let chain = chain(include_str!("everything.toml"));
         let mut event = event(DataStream::ClientLog, Value::Object(fields.into_iter().collect()));
-        chain.apply(&mut event, &base(), |_| {});
+        EVERYTHING.apply(&mut event, &base(), |_| {});
         prop_assert_eq!(event.document.get_str("@timestamp"), Some("1970-01-01T00:00:00.000Z"));
         let left = Value::Object(event.document.as_map().clone()).to_string();
         prop_assert!(!left.contains("secret"), "{}", left);
