@@ -48,6 +48,8 @@ struct Shared {
 struct State {
     script: Option<Script>,
     requests: Vec<usize>,
+    /// What came as `authorization`, in lower case, per request.
+    authorizations: Vec<String>,
     /// By id.
     stored: BTreeMap<String, Item>,
     duplicates: usize,
@@ -85,6 +87,10 @@ impl BulkServer {
     /// Items per request, so far.
     pub(crate) fn requests(&self) -> Vec<usize> {
         self.shared.state.lock().unwrap().requests.clone()
+    }
+
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().authorizations.clone()
     }
 
     /// How often an item was there already.
@@ -146,11 +152,12 @@ impl BulkServer {
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
-    while let Some(body) = read_request(&mut reader) {
+    while let Some((authorization, body)) = read_request(&mut reader) {
         let items = parse(&body);
         let mut state = shared.state.lock().unwrap();
         let number = state.requests.len();
         state.requests.push(items.len());
+        state.authorizations.push(authorization);
         let mut script = state.script.take().unwrap();
         let act = script(number, &items);
         state.script = Some(script);
@@ -221,8 +228,10 @@ impl State {
     }
 }
 
-fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+/// The credentials and the body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let (mut length, mut gzipped) = (0, false);
+    let mut authorization = String::new();
     for line in 0.. {
         let mut header = String::new();
         if reader.read_line(&mut header).ok()? == 0 {
@@ -232,6 +241,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
         match header.split_once(": ") {
             _ if line > 0 && header.is_empty() => break,
             Some(("content-length", value)) => length = value.parse().ok()?,
+            Some(("authorization", value)) => value.clone_into(&mut authorization),
             Some(("content-encoding", "gzip")) => gzipped = true,
             _ => {}
         }
@@ -245,7 +255,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
             .ok()?;
         body = plain;
     }
-    Some(body)
+    Some((authorization, body))
 }
 
 fn parse(body: &[u8]) -> Vec<Item> {

@@ -14,6 +14,7 @@ mod execution;
 mod fleet;
 mod mail_server;
 mod mail_tls;
+mod operation;
 mod setup;
 mod shipping;
 mod support;
