@@ -115,10 +115,10 @@ fn name_refused(
             return Ok(());
         };
         named += 1;
-        let (kind, reason) = (letter.kind, letter.reason.replace('\n', " "));
+        let reason = letter.reason.replace('\n', " ");
         writeln!(
             out,
-            "  {number}: {} {} from {}: {kind}: {reason}",
+            "  {number}: {} {} from {}: {reason}",
             letter.index, letter.id, letter.origin
         )?;
         Ok(())

@@ -303,6 +303,7 @@ fn collectors(
         store: store.clone(),
         counters: Arc::clone(counters),
         spool_max_bytes: config.spool_max_bytes,
+        data_dir: config.data_dir.clone(),
     });
     let mut collectors = vec![report];
     collectors.extend(config.beacon.clone().map(Collector::Beacon));

@@ -52,6 +52,8 @@ struct Shared {
 struct State {
     script: Option<Script>,
     requests: Vec<usize>,
+    /// What came as `authorization`, in lower case, per request.
+    authorizations: Vec<String>,
     /// By id.
     stored: BTreeMap<String, Item>,
     /// Ids in the order in which they were stored.
@@ -104,6 +106,10 @@ impl BulkServer {
     /// The most requests that were under way at the same time.
     pub(crate) fn most_at_once(&self) -> usize {
         self.shared.state.lock().unwrap().most_at_once
+    }
+
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().authorizations.clone()
     }
 
     /// How often an item was there already.
@@ -172,12 +178,18 @@ fn serve(stream: TcpStream, shared: &Shared) {
             }
             continue;
         }
+    }
+
+    while let Some((authorization, body)) = read_request(&mut reader) {
         let items = parse(&body);
         let mut state = shared.state.lock().unwrap();
         let number = state.requests.len();
         state.requests.push(items.len());
         state.now += 1;
         state.most_at_once = state.most_at_once.max(state.now);
+    }
+
+        state.authorizations.push(authorization);
         let mut script = state.script.take().unwrap();
         let act = script(number, &items);
         state.script = Some(script);
@@ -275,6 +287,12 @@ fn other(target: &str) -> String {
 /// Target and body.
 fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let (mut target, mut length, mut gzipped) = (String::new(), 0, false);
+    }
+
+/// The credentials and the body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut length, mut gzipped) = (0, false);
+    let mut authorization = String::new();
     for line in 0.. {
         let mut header = String::new();
         if reader.read_line(&mut header).ok()? == 0 {
@@ -287,6 +305,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
         match header.split_once(": ") {
             _ if line > 0 && header.is_empty() => break,
             Some(("content-length", value)) => length = value.parse().ok()?,
+            Some(("authorization", value)) => value.clone_into(&mut authorization),
             Some(("content-encoding", "gzip")) => gzipped = true,
             _ => {}
         }
@@ -301,6 +320,9 @@ fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
         body = plain;
     }
     Some((target, body))
+    }
+
+    Some((authorization, body))
 }
 
 fn parse(body: &[u8]) -> Vec<Item> {

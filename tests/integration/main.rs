@@ -16,6 +16,7 @@ mod fleet;
 mod mail_server;
 mod mail_tls;
 mod processors;
+mod operation;
 mod setup;
 mod shipping;
 mod support;
