@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use ethmon::agent::counters::Output;
 use ethmon::agent::ship;
@@ -12,6 +13,7 @@ use ethmon::event::DataStream;
 use ethmon::{setup, tasks};
 use serde_json::json;
 
+use super::relay::{Relay, Role};
 use super::rollover::rolled_over_between;
 use super::{NONE, Tally, left, settled, tally};
 use crate::shipping::{Agent, ids};
@@ -138,7 +140,7 @@ fn write_users(server: &Server, password: &str) {
     let config = server.config_dir();
     let users = format!("writer:{password}\nreader:{password}\nstranger:{password}\n");
     replace(&config.join("users"), &users);
-    let roles = "writer:writer,reader\nreader:reader\n";
+    let roles = "writer:writer\nreader:writer,reader\n";
     replace(&config.join("users_roles"), roles);
 }
 
@@ -185,6 +187,53 @@ async fn a_changed_password(server: &Server, client: &Client) {
     );
 }
 
+/// The test distribution keeps no API keys, so what stands before it answers for an expired one, in Elasticsearch's words.
+#[tokio::test]
+async fn an_expired_api_key_pauses_until_the_file_holds_a_good_one() {
+    let Some(url) = support::elasticsearch("an_expired_api_key_pauses") else {
+        return;
+    };
+    let client = support::ready(&url).await;
+    let relay = Relay::start(Role::Keys(url)).await;
+    relay.accept_key("Zmlyc3Q6a2V5");
+    let (dir, secrets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = secrets.path().join("key");
+    replace(&file, "Zmlyc3Q6a2V5\n");
+    let config = Elasticsearch {
+        api_key_file: Some(file.clone()),
+        ..support::config(&[&relay.url()])
+    };
+    let (_, report) = check(&config).await;
+    assert!(report.contains("ok      sign in"), "{report}");
+    let stream = DataStream::Block.name(&config.namespace);
+    let agent = Agent::start_with(dir.path(), config.clone(), ship::LIMITS);
+    agent.send(0..100).await;
+    settled(&agent, 100).await;
+
+    relay.accept_key("c2Vjb25kOmtleQ==");
+    agent.send(100..300).await;
+    until("the key is refused", async || {
+        agent.counters.output() == Output::Unauthorized
+    })
+    .await;
+    let (_, report) = check(&config).await;
+    assert!(
+        report.contains("failed  sign in") && report.contains("api key is expired"),
+        "{report}"
+    );
+    // What cannot be a key changes nothing.
+    replace(&file, "two words\n");
+    agent.send(300..400).await;
+    assert_eq!(agent.counters.acked.load(Relaxed), 100);
+    replace(&file, "c2Vjb25kOmtleQ==\n");
+    settled(&agent, 400).await;
+    agent.end().await;
+    let (waiting, letters) = left(dir.path());
+    assert_eq!((waiting, letters.len()), (0, 0));
+    let fault = "401, API key expired, then replaced";
+    assert_eq!(tally(fault, &client, &stream, &ids(0..400)).await, NONE);
+}
+
 async fn lacking_privileges(server: &Server) {
     let (good, report) = check(&login(server, "stranger", "second-password")).await;
     assert!(
@@ -202,8 +251,8 @@ async fn a_rollover_with_and_without_the_right_to_look(server: &Server, client: 
     assert_eq!(tally, NONE);
     assert!(found > 0);
 
-    let users = "writer:writer\n";
-    replace(&server.config_dir().join("users_roles"), users);
+    let roles = "writer:writer\nreader:reader\n";
+    replace(&server.config_dir().join("users_roles"), roles);
     let probe = Client::new(&writer).unwrap();
     until("the server knows of the narrower role", async || {
         probe.get("logs-*/_count", &[]).await.is_err()

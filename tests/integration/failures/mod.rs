@@ -66,12 +66,23 @@ async fn ids_in(client: &Client, stream: &str) -> Vec<String> {
         .post(&format!("{stream}/_refresh"), &[], None)
         .await
         .unwrap();
-    let query = json!({"size": 10_000, "_source": false, "track_total_hits": true});
-    let answer = client.search(stream, &query).await.unwrap();
-    let hits = answer["hits"]["hits"].as_array().unwrap();
-    assert_eq!(answer["hits"]["total"]["value"], hits.len());
-    let id = |hit: &Value| hit["_id"].as_str().unwrap().to_owned();
-    hits.iter().map(id).collect()
+    let keep = [("keep_alive", "1m")];
+    let point = client.post(&format!("{stream}/_pit"), &keep, None).await;
+    let point = &point.unwrap().body["id"];
+    let mut query = json!({
+        "size": 5_000, "_source": false, "pit": {"id": point}, "sort": [{"_shard_doc": "asc"}]
+    });
+    let mut ids = Vec::new();
+    loop {
+        let answer = client.search("", &query).await.unwrap();
+        let hits = answer["hits"]["hits"].as_array().unwrap();
+        let id = |hit: &Value| hit["_id"].as_str().unwrap().to_owned();
+        ids.extend(hits.iter().map(id));
+        match hits.last() {
+            Some(last) => query["search_after"] = last["sort"].clone(),
+            None => return ids,
+        }
+    }
 }
 
 /// Until so many items have their outcome, stored or buried.

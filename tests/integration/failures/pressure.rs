@@ -86,7 +86,7 @@ async fn a_full_write_queue(server: &Server, client: &Client) {
     let scene = Scene::new(server, SMALL);
     let enough = Arc::new(AtomicBool::new(false));
     let mut others = Tasks::new(CancellationToken::new());
-    for name in 0..4 {
+    for name in 0..6 {
         let (client, enough) = (client.clone(), Arc::clone(&enough));
         let stream = DataStream::Block.name(&support::config(&[&server.url]).namespace);
         others.spawn(format!("writer {name}"), async move {
@@ -109,8 +109,8 @@ async fn a_full_write_queue(server: &Server, client: &Client) {
     }
     let mut sent = 0;
     until("items of ours were refused", async || {
-        scene.agent.send(sent..sent + 100).await;
-        sent += 100;
+        scene.agent.send(sent..sent + 20).await;
+        sent += 20;
         scene.agent.counters.retried.load(Relaxed) > 0
     })
     .await;

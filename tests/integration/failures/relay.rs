@@ -1,8 +1,8 @@
 //! Stands between the agent and a real Elasticsearch: ends TLS, is a proxy that wants a password, cuts an answer off.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use ethmon::tasks::Tasks;
 use futures::future::BoxFuture;
@@ -28,6 +28,7 @@ struct Shared {
     cut_next: AtomicBool,
     held: watch::Sender<bool>,
     connections: AtomicUsize,
+    key: Mutex<Option<String>>,
 }
 
 pub(super) enum Role {
@@ -35,6 +36,8 @@ pub(super) enum Role {
     Plain(Url),
     /// Ends TLS before it does so.
     Tls(Url, Arc<rustls::ServerConfig>),
+    /// Passes on the requests that carry the API key of [`Relay::accept_key`], and says of any other that it has expired.
+    Keys(Url),
     /// `CONNECT` for whoever sends this `Proxy-Authorization`.
     Proxy(&'static str),
 }
@@ -52,6 +55,7 @@ impl Relay {
             cut_next: AtomicBool::new(false),
             held: watch::Sender::new(false),
             connections: AtomicUsize::new(0),
+            key: Mutex::default(),
         });
         let mut tasks = Tasks::new(CancellationToken::new());
         tasks.spawn("relay", serve(listener, Arc::clone(&shared)));
@@ -74,6 +78,10 @@ impl Relay {
         self.shared.cut_next.store(true, SeqCst);
     }
 
+    pub(super) fn accept_key(&self, key: &str) {
+        *self.shared.key.lock().unwrap() = Some(format!("authorization: ApiKey {key}\r\n"));
+    }
+
     pub(super) fn has_cut(&self) -> bool {
         *self.shared.held.borrow()
     }
@@ -85,6 +93,26 @@ impl Relay {
     /// Connections that were let in.
     pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(SeqCst)
+    }
+}
+
+/// As Elasticsearch says it.
+const EXPIRED: &str = concat!(
+    "HTTP/1.1 401 Unauthorized\r\nx-elastic-product: Elasticsearch\r\nconnection: close\r\n",
+    "www-authenticate: ApiKey\r\ncontent-type: application/json\r\ncontent-length: 233\r\n\r\n",
+    r#"{"error":{"type":"security_exception","reason":"unable to authenticate with provided credentials and anonymous access "#,
+    r#"is not allowed for this request","additional_unsuccessful_credentials":"API key: api key is expired"},"status":401}"#,
+);
+
+impl Shared {
+    /// Whether these bytes begin a request without the right key.
+    fn refuses(&self, request: &[u8]) -> bool {
+        let begins = [&b"GET /"[..], b"POST /", b"PUT /"];
+        let key = self.key.lock().unwrap();
+        begins.iter().any(|method| request.starts_with(method))
+            && key
+                .as_ref()
+                .is_some_and(|key| memchr::memmem::find(request, key.as_bytes()).is_none())
     }
 }
 
@@ -104,7 +132,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<()>
 
 async fn connection(stream: TcpStream, shared: &Shared) -> anyhow::Result<()> {
     match &shared.role {
-        Role::Plain(server) => pass(stream, server, shared).await,
+        Role::Plain(server) | Role::Keys(server) => pass(stream, server, shared).await,
         Role::Tls(server, config) => {
             let acceptor = TlsAcceptor::from(Arc::clone(config));
             pass(acceptor.accept(stream).await?, server, shared).await
@@ -137,6 +165,11 @@ async fn pass(
                 // A request begins with a read of its own: there is one at a time.
                 if request[..read].starts_with(b"POST /_bulk") {
                     is_cut |= shared.cut_next.swap(false, SeqCst);
+                }
+                if shared.refuses(&request[..read]) {
+                    to_client.write_all(EXPIRED.as_bytes()).await?;
+                    to_client.flush().await?;
+                    return Ok(());
                 }
                 to_server.write_all(&request[..read]).await?;
             }
