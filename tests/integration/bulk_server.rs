@@ -171,24 +171,19 @@ impl BulkServer {
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
-    while let Some((target, body)) = read_request(&mut reader) {
+    while let Some((target, authorization, body)) = read_request(&mut reader) {
         if !target.starts_with("/_bulk") {
             if writer.write_all(other(&target).as_bytes()).is_err() {
                 return;
             }
             continue;
         }
-    }
-
-    while let Some((authorization, body)) = read_request(&mut reader) {
         let items = parse(&body);
         let mut state = shared.state.lock().unwrap();
         let number = state.requests.len();
         state.requests.push(items.len());
         state.now += 1;
         state.most_at_once = state.most_at_once.max(state.now);
-    }
-
         state.authorizations.push(authorization);
         let mut script = state.script.take().unwrap();
         let act = script(number, &items);
@@ -284,14 +279,9 @@ fn other(target: &str) -> String {
     )
 }
 
-/// Target and body.
-fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+/// The path, the credentials, and the body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, String, Vec<u8>)> {
     let (mut target, mut length, mut gzipped) = (String::new(), 0, false);
-    }
-
-/// The credentials and the body.
-fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
-    let (mut length, mut gzipped) = (0, false);
     let mut authorization = String::new();
     for line in 0.. {
         let mut header = String::new();
@@ -319,10 +309,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
             .ok()?;
         body = plain;
     }
-    Some((target, body))
-    }
-
-    Some((authorization, body))
+    Some((target, authorization, body))
 }
 
 fn parse(body: &[u8]) -> Vec<Item> {
