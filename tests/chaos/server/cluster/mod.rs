@@ -159,3 +159,26 @@ impl Cluster {
         Some(mapping)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_store_takes_what_the_mapping_refuses() {
+        let template = json!({"index_patterns": ["logs-*"], "data_stream": {}, "template": {"mappings":
+            {"dynamic": "strict", "properties": {"@timestamp": {"type": "date"}}}}});
+        let mut cluster = Cluster::default();
+        cluster.index_templates.insert("t".into(), template);
+        let body = b"{\"create\":{\"_index\":\"logs-a\",\"_id\":\"1\"}}\n{\"x\":1}\n";
+        let mut status = |has_failure_store| {
+            cluster.has_failure_store = has_failure_store;
+            let answer = cluster
+                .bulk(body, Manner::default(), &mut |_| None)
+                .unwrap();
+            answer["items"][0]["create"]["status"].clone()
+        };
+        assert_eq!((status(false), status(true)), (json!(400), json!(201)));
+        assert_eq!(cluster.stream("logs-a").unwrap().failures(), 1);
+    }
+}

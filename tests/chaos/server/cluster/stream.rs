@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::Error;
 use super::mapping::Mapping;
@@ -26,6 +26,8 @@ pub(crate) struct Place {
     /// Which backing index.
     pub(crate) generation: usize,
     pub(crate) id: String,
+    /// Where the agent says it read it, and when.
+    pub(crate) origin: String,
 }
 
 impl Stream {
@@ -70,6 +72,7 @@ impl Stream {
             let place = Place {
                 generation,
                 id: id.to_owned(),
+                origin: origin(&document),
             };
             self.messages
                 .entry(message.clone())
@@ -92,10 +95,6 @@ impl Stream {
         })
     }
 
-    pub(crate) fn documents(&self) -> usize {
-        self.backing.iter().map(|backing| backing.ids.len()).sum()
-    }
-
     pub(crate) fn failures(&self) -> u64 {
         self.failures
     }
@@ -108,4 +107,24 @@ impl Stream {
     pub(crate) fn messages(&self) -> &HashMap<String, Vec<Place>> {
         &self.messages
     }
+}
+
+fn origin(document: &Map<String, Value>) -> String {
+    let field = |dotted: &str| {
+        let mut value = document.get(dotted);
+        if value.is_none() {
+            let mut parts = dotted.split('.');
+            value = parts.next().and_then(|part| document.get(part));
+            for part in parts {
+                value = value.and_then(|value| value.get(part));
+            }
+        }
+        value.cloned().unwrap_or_default()
+    };
+    format!(
+        "{} at {}, {}",
+        field("log.file.path"),
+        field("log.offset"),
+        field("event.created")
+    )
 }
