@@ -108,12 +108,15 @@ pub(super) fn identify(
         let generation = next_generation(known, &index, file);
         let copied = originals()
             .find(|(_, original)| is_copy(seen[*original], file) && contents.is_copy(s, *original));
-        let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
+        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait.
+        let mut may_be_copy = |original: usize| {
+            !file.is_settled && begins_alike(seen[original], file) && contents.is_copy(s, original)
+        };
         if let Some((k, _)) = copied {
             Identity::CopyOf(k)
         } else if is_in_the_making(file)
             || generation == 0 && file.head.is_empty()
-            || generation == 0 && originals().any(|(_, original)| may_be_copy(seen[original]))
+            || generation == 0 && originals().any(|(_, original)| may_be_copy(original))
         {
             Identity::Undecided
         } else {

@@ -203,6 +203,20 @@ fn files_that_begin_alike_are_told_apart_by_what_was_read_last() {
     );
 }
 
+#[test]
+fn a_busy_file_that_only_begins_like_another_does_not_wait() {
+    let mut rotated = known("geth.log.1", 5, &long("geth"));
+    rotated.position.offset = 0;
+    let files = [
+        seen("geth.log.1", 5, &long("geth")),
+        seen("geth.log", 6, &long("geth")),
+    ];
+    assert_eq!(
+        crate::agent::logs::identity::identify(&[&rotated], &files, &mut Other),
+        [Identity::Known(0), Identity::New { generation: 0 }]
+    );
+}
+
 fn packed(path: &str, inode: u64, contents: &str) -> Seen {
     Seen {
         packed: Some(u32::try_from(contents.len()).unwrap()),
