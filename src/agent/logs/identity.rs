@@ -147,7 +147,7 @@ fn holds_contents(known: &Entry, seen: &Seen) -> bool {
         true => known.node.inode == seen.node.inode || is_rotated,
         false => {
             // Of what is gone for long, only the whole is taken for it.
-            let is_recent = known.gone_at_ms.is_none() && !known.is_replaced;
+            let is_recent = known.gone_at_ms.is_none();
             known.fingerprint.bytes > 0
                 && seen.path != known.path
                 && is_rotated

@@ -182,9 +182,12 @@ impl Tailer {
             if self.schedule.is_unknown(id) {
                 self.rest(id, now);
             }
-        } else if is_open || !self.slots.has_room(section) || self.open(id, found.file.take(), now)
-        {
+        } else if is_open {
+            self.schedule.opened(id);
+        } else if !self.slots.has_room(section) {
             self.schedule.ready(id);
+        } else if self.open(id, found.file.take(), now) {
+            self.schedule.opened(id);
         }
     }
 

@@ -57,8 +57,11 @@ impl Tailer {
                         self.schedule.ready(id);
                         return;
                     }
-                } else if followed.short_at.is_some() {
-                    // Perhaps it is complete by now, or so old that it never will be.
+                } else if followed.short_at.is_some()
+                    || followed.reader.is_none() && followed.has_more()
+                {
+                    // Perhaps a packed file is complete by now, or so old that it never will be; perhaps what could not
+                    // be opened can be.
                     self.schedule.ready(id);
                     return;
                 }
@@ -180,6 +183,7 @@ impl Tailer {
             return;
         };
         let config = &self.sections[section];
+        let (timeout, close_inactive) = (config.multiline.timeout, config.close_inactive);
         let quiet = now.saturating_duration_since(reader.grew_at);
         let missing_for = followed
             .missing_since
@@ -189,7 +193,6 @@ impl Tailer {
             return;
         }
         if reader.lines.has_open_record() {
-            let timeout = config.multiline.timeout;
             if quiet < timeout {
                 let at = reader.grew_at + timeout;
                 self.schedule.look_at(id, at);
@@ -197,9 +200,8 @@ impl Tailer {
             }
             let records = reader.lines.flush();
             self.batch(id, &records);
-        } else if missing_for.is_none()
-            && (quiet >= config.close_inactive || self.schedule.has_waiting())
-        {
+        }
+        if missing_for.is_none() && (quiet >= close_inactive || self.schedule.has_waiting()) {
             self.close(id);
             self.admit();
         }

@@ -1,6 +1,6 @@
 //! Random schedules of writing, rotation, packing, kills and slow shippers: every line arrives once, whatever the seed.
 //!
-//! `cargo test --lib schedules -- --ignored --nocapture` runs six hundred seeds; each is printed before it runs.
+//! `cargo test --lib schedules -- --ignored --nocapture` runs six hundred seeds; each step is printed before it is taken.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -71,7 +71,9 @@ impl Schedule {
         let name = self.names[self.random.random_range(0..self.names.len())].clone();
         let (log, rotated) = (format!("{name}.log"), format!("{name}.log.{step}"));
         let is_there = self.rig.path(&log).exists();
-        match self.random.random_range(0..12) {
+        let action = self.random.random_range(0..12);
+        println!("step {step}: {action} {log}, {} lines", self.lines.len());
+        match action {
             0 if is_there => self.rig.rename(&log, &rotated),
             1 if is_there => {
                 fs::copy(self.rig.path(&log), self.rig.path(&rotated)).unwrap();
