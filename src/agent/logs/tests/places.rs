@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::num::NonZeroU32;
 
 use super::rig::Rig;
 
@@ -42,6 +43,8 @@ async fn a_long_file_does_not_hold_up_short_ones() {
     for max_open in [None, Some(1)] {
         let mut rig = Rig::new("*.log");
         rig.max_open = max_open;
+        // No record waits for the line after it.
+        rig.section.multiline.lines = NonZeroU32::new(1);
         rig.append("a.log", text("long", 4_000));
         for name in ["b", "c", "d"] {
             rig.append(&format!("{name}.log"), text(name, 1));
