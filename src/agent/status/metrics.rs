@@ -231,7 +231,3 @@ fn escaped(text: &str) -> String {
         .replace('"', "\\\"")
         .replace('\n', "\\n")
 }
-
-#[cfg(test)]
-#[path = "metrics_tests.rs"]
-mod tests;

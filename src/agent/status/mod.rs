@@ -5,6 +5,8 @@ mod health;
 mod listener;
 mod metrics;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

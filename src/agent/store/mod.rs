@@ -339,6 +339,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod damage_tests;
-#[cfg(test)]
 mod tests;

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::*;
+use super::State;
+use super::metrics::render;
 use crate::agent::counters::Counters;
 use crate::agent::store::{Dropped, Totals};
 
 /// Samples by name and labels. Panics at anything Prometheus would refuse or promtool complain about.
-pub(crate) fn parse(page: &str) -> BTreeMap<String, f64> {
+fn parse(page: &str) -> BTreeMap<String, f64> {
     let (mut types, mut samples) = (BTreeMap::new(), BTreeMap::new());
     let mut helped = BTreeSet::new();
     let mut family = String::new();
