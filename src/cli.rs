@@ -109,6 +109,14 @@ pub enum Check {
     },
     /// Parse rule files.
     Rules { files: Vec<PathBuf> },
+    /// Run test cases through the processors of a configuration: what goes in, what has to come out.
+    Processors {
+        #[arg(long, default_value = "/etc/ethmon/agent.toml")]
+        config: PathBuf,
+        /// TOML files, each a list of `case` tables.
+        #[arg(required = true)]
+        tests: Vec<PathBuf>,
+    },
     /// Parse client logs and print one JSON document per record.
     Logs {
         /// Whose log it is: lodestar, … or generic.

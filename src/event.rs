@@ -245,6 +245,11 @@ impl Document {
         &self.0
     }
 
+    /// For changing what [`Document::set`] can't: removing, renaming, going through lists.
+    pub fn as_map_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.0
+    }
+
     pub fn into_value(self) -> Value {
         Value::Object(self.0)
     }

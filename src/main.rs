@@ -120,6 +120,10 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
+        Check::Processors { config, tests } => {
+            let config = config::load_agent(&config)?;
+            agent::process::check(&config, &tests, out)
+        }
         Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
 }

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::histogram::Histogram;
+use super::process::Note;
 use super::store::{Dropped, Rebuilt};
 
 /// Since the agent's start, unless a field says otherwise.
@@ -85,6 +88,8 @@ pub struct Tallies {
     pub dropped: BTreeMap<String, u64>,
     pub received: BTreeMap<String, u64>,
     pub counted: BTreeMap<&'static str, u64>,
+    /// What processors dropped or failed on: by the processor's number, its kind, and `dropped` or the reason.
+    pub processed: BTreeMap<(usize, &'static str, &'static str), u64>,
 }
 
 impl Counters {
@@ -134,6 +139,25 @@ impl Counters {
     /// Whatever a collector found worth counting, by reason.
     pub fn count(&self, reason: &'static str, n: u64) {
         *lock(&self.tallies).counted.entry(reason).or_default() += n;
+    }
+
+    /// An event that a processor dropped or failed on. The first failure of a kind is told.
+    pub fn processed(&self, note: Note) {
+        let (number, kind, outcome) = (note.number, note.kind, note.outcome());
+        let mut tallies = lock(&self.tallies);
+        let count = tallies
+            .processed
+            .entry((number, kind, outcome))
+            .or_default();
+        *count += 1;
+        if *count == 1 && note.failure.is_some() {
+            warn!(
+                processor = number,
+                kind,
+                reason = outcome,
+                "processor failed: the event goes on as it was; further ones are only counted"
+            );
+        }
     }
 
     pub fn tallies(&self) -> Tallies {

@@ -83,6 +83,8 @@ pub struct Envelope {
 #[derive(Debug)]
 struct StreamEnvelope {
     index: String,
+    /// What the parts say, for those who want to read it.
+    base: Document,
     parts: Vec<Part>,
 }
 
@@ -98,9 +100,8 @@ struct Part {
 impl Envelope {
     pub fn new(identity: &Identity) -> Self {
         let streams = DataStream::ALL.into_iter().map(|stream| {
-            let Value::Object(fields) = identity.document(stream).into_value() else {
-                unreachable!("a document is an object");
-            };
+            let base = identity.document(stream);
+            let fields = base.as_map().clone();
             let parts = fields.into_iter().map(|(name, value)| {
                 let mut encoded = Vec::new();
                 write_field(&mut encoded, &name, &value);
@@ -115,6 +116,7 @@ impl Envelope {
                 stream,
                 StreamEnvelope {
                     index: stream.name(&identity.namespace),
+                    base,
                     parts,
                 },
             )
@@ -124,15 +126,25 @@ impl Envelope {
         }
     }
 
+    /// What [`Envelope::seal`] adds to a document of the stream where it does not have it.
+    pub fn base(&self, stream: DataStream) -> &Document {
+        &self.stream(stream).base
+    }
+
+    fn stream(&self, stream: DataStream) -> &StreamEnvelope {
+        let Some(envelope) = self.streams.get(&stream) else {
+            unreachable!("there is an envelope for every stream");
+        };
+        envelope
+    }
+
     /// The event as it will lie in the spool and in Elasticsearch. Its own fields win.
     pub fn seal(&self, mut event: Event, now: DateTime<Utc>) -> Record {
         if event.document.get("event.created").is_none() {
             event.document.set("event.created", timestamp(now));
         }
         let taken_at_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        let Some(stream) = self.streams.get(&event.stream) else {
-            unreachable!("there is an envelope for every stream");
-        };
+        let stream = self.stream(event.stream);
         Record::new(taken_at_ms, &stream.index, event.id.as_str(), |out| {
             write_merged_top(out, event.document.as_map(), &stream.parts);
         })

@@ -10,6 +10,7 @@ pub mod host;
 pub mod logs;
 mod once;
 pub mod outbox;
+pub mod process;
 pub mod queue;
 pub mod registry;
 pub mod report;
@@ -59,7 +60,7 @@ impl Collector {
     }
 }
 
-fn identity(
+pub(crate) fn identity(
     config: &config::Agent,
     agent_id: String,
     ephemeral_id: &str,

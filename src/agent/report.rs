@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::counters::{Counters, Latency};
+use super::counters::{Counters, Latency, Tallies};
 use super::outbox::Outbox;
 use super::store::{Count, Priority, StoreHandle, Totals};
 use crate::event::{DataStream, DocumentId, Event, timestamp};
@@ -132,7 +132,7 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
             "total": tallies.received.values().sum::<u64>(),
             "by_dataset": object(&tallies.received),
         },
-        "counted": object(&tallies.counted),
+        "counted": counted(&tallies),
         "bulk": {
             "requests": count(&counters.bulk_requests),
             "failed": count(&counters.bulk_failed),
@@ -161,6 +161,15 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
             "ethmon.agent.disk.total.bytes",
             state.disk.as_ref().map(|disk| disk.total_bytes),
         )
+}
+
+/// With what processors did, as `processor_2_convert_not_a_number`.
+fn counted(tallies: &Tallies) -> Value {
+    let mut counted = object(&tallies.counted);
+    for ((number, kind, outcome), count) in &tallies.processed {
+        counted[format!("processor_{number}_{kind}_{outcome}")] = (*count).into();
+    }
+    counted
 }
 
 fn object<'a, K: ToString + 'a>(counts: impl IntoIterator<Item = (&'a K, &'a u64)>) -> Value {
@@ -205,6 +214,7 @@ fn rss_bytes(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::process::Note;
     use crate::agent::store::Dropped;
     use crate::setup::assert_accepted;
 
@@ -228,6 +238,11 @@ mod tests {
             dataset: "system.cpu".into(),
         }]);
         counters.received(["ethereum.block", "ethereum.block"].into_iter());
+        counters.processed(Note {
+            number: 2,
+            kind: "drop_event",
+            failure: None,
+        });
         counters.bulk_answered(Duration::from_millis(8), 100, true);
         counters.bulk_answered(Duration::from_millis(4), 100, false);
         let state = State {
@@ -251,6 +266,10 @@ mod tests {
             Some(json!({"spool_full/system.cpu": 1}))
         );
         assert_eq!(get("received.total"), Some(2.into()));
+        assert_eq!(
+            get("counted"),
+            Some(json!({"processor_2_drop_event_dropped": 1}))
+        );
         assert_eq!(
             get("bulk.latency_ms"),
             Some(json!({"mean": 6.0, "max": 8.0}))

@@ -238,7 +238,8 @@ impl Rounds {
         let hostfs = config.host.clone().unwrap_or_default().hostfs;
         let host = tasks::blocking(move || host::host_metadata(&hostfs)).await;
         let identity = identity(&config, self.agent_id.clone(), &self.ephemeral_id, host);
-        let seal = Seal::new(identity);
+        let seal =
+            Seal::new(identity).with_processors(config.processors.clone(), Arc::clone(counters));
         let ended = CancellationToken::new();
         let outbox = Outbox::new(
             store.clone(),

@@ -8,6 +8,7 @@ mod client;
 mod file;
 mod followed;
 mod frame;
+pub mod fuzz;
 mod generic;
 mod hints;
 mod identity;
@@ -27,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::check;
+pub use self::check::{check, read};
 pub use self::client::Client;
 use self::registry::Kept;
 pub use self::registry::{RegistryEntry, registry_entries};
