@@ -85,6 +85,9 @@ impl Pace {
         // Several requests under way fail of one cause.
         if self.until.is_none_or(|until| until <= now) || self.output != output {
             self.failures += 1;
+            if output != Output::Unauthorized {
+                self.concurrency.refused(1.0);
+            }
         }
         let wait = match (output, retry_after) {
             (_, Some(wait)) => wait.min(LONGEST_BACKOFF * 10),
@@ -95,9 +98,6 @@ impl Pace {
         };
         self.until = Some(now + wait);
         self.output = output;
-        if output != Output::Unauthorized {
-            self.concurrency.refused(1.0);
-        }
         if output == Output::Busy {
             self.congested();
             if self.failures < UNSAID_BUSY {
