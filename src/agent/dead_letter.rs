@@ -63,6 +63,11 @@ pub fn list(data_dir: &Path, filter: &Filter, out: &mut dyn Write) -> anyhow::Re
         } = letter;
         let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
         let reason = reason.replace(['\n', '\r', '\t'], " ");
+        // Elasticsearch's reasons begin with the kind, which has a column of its own.
+        let bare = reason
+            .strip_prefix(&kind)
+            .and_then(|rest| rest.strip_prefix(": "));
+        let reason = bare.unwrap_or(&reason);
         writeln!(
             out,
             "{key}\t{}\t{index}\t{id}\t{status}\t{kind}\t{reason}",
@@ -201,7 +206,7 @@ mod tests {
             );
             let mut letter = DeadLetter::of(&record, chrono::DateTime::UNIX_EPOCH, "spool");
             (letter.status, letter.kind) = (Some(400), "document_parsing_exception".into());
-            letter.reason = "line one\nline two".into();
+            letter.reason = "document_parsing_exception: line one\nline two".into();
             letter
         };
         let bury = (0..count).map(letter).collect();
