@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
-use ethmon::agent::store::read_dead_letters;
+use ethmon::agent::store::Beside;
 use ethmon::event::DataStream;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -209,10 +209,13 @@ fn settle(
 fn dead_letters(folder: &Path) -> Vec<String> {
     let mut messages = Vec::new();
     // Not there before the agent's first start.
-    let read = read_dead_letters(&folder.join("data"), |_, letter| {
-        let document: Value = serde_json::from_str(letter.document.get())?;
-        messages.push(document["message"].as_str().unwrap_or_default().to_owned());
-        Ok(())
+    let read = Beside::open(&folder.join("data")).and_then(|store| {
+        store.each_dead_letter(|_, letter| {
+            let document: Value = serde_json::from_str(letter.unwrap().document.get())?;
+            let message = document["message"].as_str().unwrap_or_default();
+            messages.push(message.to_owned());
+            Ok(())
+        })
     });
     if read.is_ok() { messages } else { Vec::new() }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     indices: BTreeMap<String, Value>,
     streams: BTreeMap<String, Stream>,
     generated_ids: u64,
+    /// Its clock, in milliseconds since 1970.
+    pub(crate) now_ms: i64,
     /// Creates of an id that was there: answered 409.
     pub(crate) duplicates: u64,
     /// Documents that do not fit their mapping are kept apart and answered 201, as with a failure store.
@@ -68,7 +70,7 @@ impl Cluster {
         let mapping = self.mapping_of(name)?;
         let stream = self.streams.get_mut(name)?;
         let old = stream.written_to().to_owned();
-        stream.roll_over(name, mapping);
+        stream.roll_over(name, mapping, self.now_ms);
         Some((old, stream.written_to().to_owned()))
     }
 
@@ -116,7 +118,7 @@ impl Cluster {
                 return Err(Error::new(404, "index_not_found_exception", reason));
             }
             self.streams
-                .insert(name.to_owned(), Stream::new(name, mapping));
+                .insert(name.to_owned(), Stream::new(name, mapping, self.now_ms));
         }
         if action.op != Op::Create {
             return Err(illegal_argument(only_create));
