@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Rules, Setup};
+use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Queue, Registry, Rules, Setup};
 use ethmon::elastic::Client;
-use ethmon::{agent, aggregator, alert, config, replay, rules, setup, tasks};
+use ethmon::{agent, aggregator, alert, config, replay, rules, setup, slot, tasks};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -37,10 +38,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<bool> {
     let out = &mut io::stdout();
     match command {
-        Command::Agent { config } => {
-            let config = config::load_agent(&config)?;
-            serve(|stop| agent::run(config, stop))
+        Command::Agent {
+            config,
+            once: false,
+            ..
+        } => {
+            let loaded = config::load_agent(&config)?;
+            serve(|stop| agent::run(config, loaded, stop))
         }
+        Command::Agent {
+            config, patience, ..
+        } => run_once(&config, patience, out),
         Command::Aggregator { config } => {
             let config = config::load_aggregator(&config)?;
             serve(|stop| aggregator::run(config, stop))
@@ -50,6 +58,21 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Rules(Rules::Test { files }) => alert::test(&files, out),
         Command::Replay { dirs } => replay::run(&dirs, out).map(|()| true),
         Command::DeadLetter(command) => run_dead_letter(command, out),
+        Command::Queue(Queue::Inspect(at)) => {
+            agent::queue::inspect(&at.data_dir, slot::now(), out).map(|()| true)
+        }
+        Command::Queue(Queue::Verify(at)) => agent::queue::verify(&at.data_dir, out),
+        Command::Registry(Registry::Show(at)) => {
+            agent::registry::show(&at.data_dir, out).map(|()| true)
+        }
+        Command::Registry(Registry::Reset { path, data_dir }) => {
+            let forgotten = agent::registry::reset(&data_dir.data_dir, path.as_deref())?;
+            writeln!(
+                out,
+                "{forgotten} files forgotten; the agent reads them again when it runs"
+            )?;
+            Ok(true)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ethmon", out);
             Ok(true)
@@ -151,6 +174,24 @@ fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<b
         }
     }
     Ok(true)
+}
+
+/// A signal ends it early.
+fn run_once(
+    config: &Path,
+    patience: Duration,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let config = config::load_agent(config)?;
+    block_on(async move {
+        let stop = CancellationToken::new();
+        let mut signals = tasks::Tasks::new(CancellationToken::new());
+        signals.spawn("signals", tasks::stop_on_signal(stop.clone()));
+        let outcome = agent::once(config, patience, stop.clone(), out).await;
+        stop.cancel();
+        signals.join().await?;
+        outcome
+    })
 }
 
 /// Runs a service until a signal or its own end.

@@ -1,14 +1,15 @@
 //! What the agent counts about itself: a fixed set, shared by everybody, read by the self-report.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
 
+use super::histogram::Histogram;
 use super::process::Note;
-use super::store::Dropped;
+use super::store::{Dropped, Rebuilt};
 
 /// Since the agent's start, unless a field says otherwise.
 #[derive(Debug, Default)]
@@ -26,11 +27,20 @@ pub struct Counters {
     pub bulk_failed: AtomicU64,
     pub bulk_bytes: AtomicU64,
     pub commits_failed: AtomicU64,
+    /// Stores that were damaged and made anew.
+    pub stores_damaged: AtomicU64,
+    /// Configurations that were taken over while running, and those that were refused.
+    pub reloads: AtomicU64,
+    pub reloads_failed: AtomicU64,
+    /// Now: the store cannot be used.
+    pub store_fails: AtomicBool,
     /// Now, not since the start: items in flight or waiting for another attempt.
     pub held_events: AtomicU64,
     pub held_bytes: AtomicU64,
     /// Now: an [`Output`].
     pub output: AtomicU8,
+    /// How long bulk requests took, since the start.
+    pub bulk_seconds: Histogram,
     bulk: Mutex<Latency>,
     commits: Mutex<Latency>,
     tallies: Mutex<Tallies>,
@@ -50,6 +60,8 @@ pub enum Output {
 }
 
 impl Output {
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Busy, Self::Lost, Self::Unauthorized];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -88,6 +100,7 @@ impl Counters {
 
     pub fn bulk_answered(&self, took: Duration, bytes: usize, done: bool) {
         lock(&self.bulk).add(took);
+        self.bulk_seconds.add(took);
         self.bulk_requests.fetch_add(1, Relaxed);
         self.bulk_bytes.fetch_add(bytes as u64, Relaxed);
         self.bulk_failed.fetch_add(u64::from(!done), Relaxed);
@@ -97,6 +110,22 @@ impl Counters {
         let mut tallies = lock(&self.tallies);
         for Dropped { reason, dataset } in dropped {
             add(&mut tallies.dropped, &format!("{reason}/{dataset}"), 1);
+        }
+    }
+
+    pub fn store_rebuilt(&self, rebuilt: &Rebuilt) {
+        self.stores_damaged.fetch_add(1, Relaxed);
+        let mut tallies = lock(&self.tallies);
+        let lost = [
+            ("spool", rebuilt.lost_events()),
+            ("dead_letters", rebuilt.lost_dead_letters()),
+        ];
+        for (of, records) in lost.into_iter().filter(|(_, records)| *records > 0) {
+            add(
+                &mut tallies.dropped,
+                &format!("store_damaged/{of}"),
+                records,
+            );
         }
     }
 
@@ -137,8 +166,8 @@ impl Counters {
 
     pub fn output(&self) -> Output {
         let now = self.output.load(Relaxed);
-        let all = [Output::Busy, Output::Lost, Output::Unauthorized];
-        all.into_iter()
+        Output::ALL
+            .into_iter()
             .find(|output| *output as u8 == now)
             .unwrap_or_default()
     }

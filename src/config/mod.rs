@@ -14,8 +14,8 @@ mod host;
 mod logs;
 mod node;
 mod processors;
-mod quoted;
 mod secret;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +35,7 @@ pub use self::host::Host;
 pub use self::logs::Logs;
 pub use self::node::Node;
 pub use self::secret::Secret;
+pub use self::status::{Listen, Status};
 
 /// `agent.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,6 +55,8 @@ pub struct Agent {
     /// `[[processors]]`, in their order.
     #[serde(deserialize_with = "processors::skip")]
     pub processors: Chain,
+    /// Absent: the agent does not listen.
+    pub status: Option<Status>,
 }
 
 impl Default for Agent {
@@ -68,6 +71,7 @@ impl Default for Agent {
             host: None,
             logs: Vec::new(),
             processors: Chain::default(),
+            status: None,
         }
     }
 }

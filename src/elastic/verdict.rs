@@ -152,6 +152,9 @@ pub(super) fn explain(error: &Value) -> Option<String> {
         }
         cause = level.get("caused_by");
     }
+    // Why an API key is refused.
+    let why = error.get("additional_unsuccessful_credentials");
+    parts.extend(why.and_then(Value::as_str));
     Some(cut(&parts.join(": ")))
 }
 

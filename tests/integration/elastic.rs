@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use ethmon::config::{Elasticsearch, Secret};
+use ethmon::config::Elasticsearch;
 use ethmon::elastic::{CasOutcome, Client, SendError, Verdict};
 use ethmon::event::DataStream;
-use ethmon::setup;
 use serde_json::{Value, json};
 
 use crate::support::{self, PRODUCT, answering, bulk, http};
@@ -310,85 +309,4 @@ async fn a_silent_server_is_given_up_in_time() {
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
-}
-
-/// One more server, since security and a small body limit are decided at its start.
-#[tokio::test]
-async fn passwords_and_body_limits() {
-    if support::elasticsearch("passwords_and_body_limits").is_none() {
-        return;
-    }
-    let server = support::Server::start(&[
-        ("ETHMON_ES_SECURITY", "1"),
-        ("ETHMON_ES_PASSWORD", "a-test-password"),
-        ("ETHMON_ES_YML", "http.max_content_length: 1mb"),
-    ]);
-    let nobody = support::config(&[&server.url]);
-    let with_password = |password: &str| Elasticsearch {
-        username: Some("elastic".into()),
-        password: Some(Secret::new(password)),
-        ..nobody.clone()
-    };
-    let with_key = Elasticsearch {
-        api_key: Some(Secret::new("bm9zdWNoOmtleQ==")),
-        ..nobody.clone()
-    };
-    let name = DataStream::Block.name(&nobody.namespace);
-    for config in [&nobody, &with_password("wrong"), &with_key] {
-        let (body, count) = bulk(&[(&name, "1", document(1))]);
-        let error = Client::new(config)
-            .unwrap()
-            .bulk(body, count)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, SendError::Unauthorized { status: 401, .. }),
-            "{error}"
-        );
-        assert!(!format!("{error} {error:?}").contains("wrong"), "{error:?}");
-        let mut report = Vec::new();
-        assert!(!setup::check_output(config, &mut report).await.unwrap());
-        assert!(
-            String::from_utf8(report)
-                .unwrap()
-                .contains("failed  sign in")
-        );
-    }
-
-    let config = with_password("a-test-password");
-    let client = Client::new(&config).unwrap();
-    let setup = async |mode| {
-        let options = setup::Options {
-            mode,
-            only: Some(setup::Part::Templates),
-        };
-        let mut report = Vec::new();
-        let good = setup::run(&client, &options, &mut report).await.unwrap();
-        (good, String::from_utf8(report).unwrap())
-    };
-    let (good, report) = setup(setup::Mode::Check).await;
-    assert!(
-        !good && report.lines().all(|line| line.starts_with("missing")),
-        "{report}"
-    );
-    let (good, report) = setup(setup::Mode::Apply).await;
-    assert!(
-        good && report.lines().all(|line| line.starts_with("created")),
-        "{report}"
-    );
-    let mut report = Vec::new();
-    let good = setup::check_output(&config, &mut report).await.unwrap();
-    let report = String::from_utf8(report).unwrap();
-    assert!(
-        good && report.contains("ok      sign in: as elastic"),
-        "{report}"
-    );
-
-    // Compressed it would pass: what counts is the size before.
-    let large = json!({"@timestamp": "2026-01-01T00:00:00Z", "ethereum": {"block": {"graffiti": "x".repeat(1_500_000)}}});
-    let (body, count) = bulk(&[(&name, "large", large)]);
-    let error = client.bulk(body, count).await.unwrap_err();
-    assert!(matches!(error, SendError::TooLarge { .. }), "{error}");
-    let (body, count) = bulk(&[(&name, "small", document(1))]);
-    assert_eq!(client.bulk(body, count).await.unwrap().verdicts, [STORED]);
 }

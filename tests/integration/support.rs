@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ethmon::config::Elasticsearch;
@@ -101,6 +102,17 @@ pub(crate) async fn count(client: &Client, target: &str) -> u64 {
     answer["hits"]["total"]["value"].as_u64().unwrap()
 }
 
+/// Until it is so; fails after a minute and a half.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(90), wait).await;
+    assert!(waited.is_ok(), "waited in vain until {what}");
+}
+
 /// An address where nobody listens.
 pub(crate) fn dead_host() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -177,6 +189,11 @@ impl Server {
         let url = String::from_utf8(output.stdout).unwrap();
         let url = url.lines().last().unwrap().parse().unwrap();
         Self { directory, url }
+    }
+
+    /// Its configuration, some of which it reads again when it changes.
+    pub(crate) fn config_dir(&self) -> PathBuf {
+        self.directory.path().join("config")
     }
 
     /// `kill`, `stop`, `start` (where it was), `freeze`, `thaw`.

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::check::{check, read};
 pub use self::client::Client;
 use self::registry::Kept;
+pub use self::registry::{RegistryEntry, registry_entries};
 pub use self::tail::UNREAD;
 use self::tail::{Pace, Tailer};
 pub use self::text::time::Zone;

@@ -60,7 +60,7 @@ pub fn check(
     out: &mut dyn Write,
 ) -> anyhow::Result<bool> {
     let host = Document::default();
-    let identity: Identity = agent::identity(config, "check".into(), host);
+    let identity: Identity = agent::identity(config, "check".into(), "check", host);
     let envelope = Envelope::new(&identity);
     let (mut all, mut failed) = (0, 0);
     for file in files {

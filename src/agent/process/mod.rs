@@ -41,7 +41,7 @@ use self::draft::Draft;
 pub use self::draft::Failure;
 use self::drop_event::DropEvent;
 use self::drop_fields::DropFields;
-use self::field::{Field, Target};
+use self::field::Target;
 use self::redact::Redact;
 use self::rename::Rename;
 use self::sample::Sample;

@@ -1,4 +1,4 @@
-//! `truncate`: cuts text that is too long, item by item in lists. Where the stream has `log.flags`, `truncated` is
+//! `truncate`: cuts text that is too long, each by itself in lists and flattened objects. Where the stream has `log.flags`, `truncated` is
 //! added there.
 //!
 //! ```toml
@@ -53,6 +53,12 @@ fn cut(value: &mut Value, max_chars: usize) -> bool {
             let cut = items
                 .iter_mut()
                 .filter_map(|item| cut(item, max_chars).then_some(()));
+            cut.count() > 0
+        }
+        Value::Object(object) => {
+            let cut = object
+                .values_mut()
+                .filter_map(|value| cut(value, max_chars).then_some(()));
             cut.count() > 0
         }
         _ => false,

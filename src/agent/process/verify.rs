@@ -1,7 +1,7 @@
 //! What is wrong with a processor before any event has come: fields that no stream has, conditions that hold for none.
 //! Pure.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::condition::{STREAM, Test};
 use super::field::{self, Field};
@@ -93,7 +93,10 @@ pub fn verify(processor: &Processor, when: Option<&Condition>) -> Result<(), Com
             }
         }),
         Processor::DropFields(drop) => all_known(&streams, &drop.fields),
-        Processor::Truncate(truncate) => all_known(&streams, &truncate.fields),
+        Processor::Truncate(truncate) => {
+            all_known(&streams, &truncate.fields)?;
+            all_text(&streams, &truncate.fields)
+        }
         Processor::Redact(redact) => {
             let Some(pattern) = &redact.pattern else {
                 return match redact.fields.is_empty() {
@@ -175,6 +178,25 @@ fn all_known(streams: &[DataStream], fields: &[Target]) -> Result<(), Complaint>
         let path = target.as_str();
         if !streams.iter().any(|stream| setup::knows(*stream, path)) {
             return complain(&["fields", &index.to_string()], nobody_has(path));
+        }
+    }
+    Ok(())
+}
+
+/// A date or an address that was cut would be none.
+fn all_text(streams: &[DataStream], fields: &[Target]) -> Result<(), Complaint> {
+    let takes = |stream: &DataStream, path: &str| {
+        let examples = [Value::from("text"), Value::Object(Map::new())];
+        let mut fitting = examples
+            .iter()
+            .map(|value| setup::accepts(*stream, path, value));
+        !setup::knows(*stream, path) || fitting.any(|fits| fits.is_ok())
+    };
+    for (index, target) in fields.iter().enumerate() {
+        let path = target.as_str();
+        if let Some(stream) = streams.iter().find(|stream| !takes(stream, path)) {
+            let message = format!("{} has no text in {path}", stream.prefix());
+            return complain(&["fields", &index.to_string()], message);
         }
     }
     Ok(())

@@ -21,23 +21,31 @@ pub(super) struct Findings {
 }
 
 impl Ship {
-    /// Some of the batch may be there already.
-    pub(super) fn look_up(&mut self, batch: Batch, now: Instant) {
+    /// Asks about those of the batch that may be there already, and gives the batch back where nobody needs to be asked.
+    pub(super) fn look_up(&mut self, mut batch: Batch, now: Instant) -> Option<Batch> {
+        let is_in_doubt = |item: &Item| item.in_doubt_since.is_some();
+        if !self.known.may_look() || !batch.items.iter().any(is_in_doubt) {
+            return Some(batch);
+        }
         let list = self.known.list(&batch.items, now);
-        let item = |item: &Item| {
-            let record = &item.record;
-            Some((
-                record.index().to_owned(),
-                record.id().to_owned(),
-                item.in_doubt_since?,
-            ))
-        };
-        let items = batch.items.iter().filter_map(item).collect();
+        if let Ok(list) = &list
+            && plan(batch.items.iter().filter_map(wanted), list).is_empty()
+        {
+            for item in &mut batch.items {
+                item.in_doubt_since = None;
+            }
+            return Some(batch);
+        }
+        let items = batch.items.iter().filter_map(wanted);
+        let items = items
+            .map(|(stream, id, since)| (stream.to_owned(), id.to_owned(), since))
+            .collect();
         let looked = look_up(self.client.clone(), list, items);
         self.start(async move {
             let outcome = looked.await;
             Done::LookedUp { batch, outcome }
         });
+        None
     }
 
     /// What was found has its outcome; the rest is sent next.
@@ -90,6 +98,12 @@ impl Ship {
             self.queue.put_back(Batch { items: rest, alone }, now);
         }
     }
+}
+
+/// Data stream, id, and since when it is in doubt.
+fn wanted(item: &Item) -> Option<(&str, &str, u64)> {
+    let record = &item.record;
+    Some((record.index(), record.id(), item.in_doubt_since?))
 }
 
 /// Looks for what is in doubt. `list` as [`Known::list`] gave it.

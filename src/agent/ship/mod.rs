@@ -58,6 +58,7 @@ pub struct Shipper {
 }
 
 /// Ships until `stop`, then flushes what can be flushed within [`FLUSH_LIMIT`] once `ended` says that no more events come.
+/// Without a stop it ends when no more come, from nowhere, and all is shipped.
 pub async fn run(
     shipper: Shipper,
     stop: CancellationToken,
@@ -77,7 +78,7 @@ pub async fn run(
     let mut deadline = None;
     loop {
         ship.go_on(deadline.is_some());
-        if ship.is_finished() {
+        if ship.is_finished(deadline.is_some()) {
             break;
         }
         let wake_at = ship.wake_at();
@@ -94,7 +95,7 @@ pub async fn run(
             }
             () = stop.cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + FLUSH_LIMIT),
             // The last events may still be on their way into the spool: asking it once more comes after them.
-            () = ended.cancelled(), if deadline.is_some() && !ship.sources_ended => {
+            () = ended.cancelled(), if !ship.sources_ended => {
                 ship.sources_ended = true;
                 ship.spool_has_more = true;
             }
@@ -183,7 +184,8 @@ impl Ship {
             window,
             known: Known::default(),
             spool_has_more: true,
-            from_the_start: false,
+            // Another shipper may have taken from this store before.
+            from_the_start: true,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -232,9 +234,9 @@ impl Ship {
             return;
         }
         self.requests += 1;
-        if self.known.may_look() && batch.items.iter().any(|item| item.in_doubt_since.is_some()) {
-            return self.look_up(batch, now);
-        }
+        let Some(batch) = self.look_up(batch, now) else {
+            return;
+        };
         let hungry = self.queue.is_ready(now, self.pace.limits().items, false);
         let sent = Sent {
             batch,
@@ -321,10 +323,10 @@ impl Ship {
         self.window.has_room_for_files() && !self.files_ended
     }
 
-    /// All is shipped and kept, or nothing more can be.
-    fn is_finished(&self) -> bool {
+    /// All is shipped and kept, or a stop does not let us wait for better times.
+    fn is_finished(&self, is_stopping: bool) -> bool {
         let drained = self.files_ended && !self.spool_has_more && !self.taking;
-        let hopeless = self.pace.output() != Output::Ok;
+        let hopeless = is_stopping && self.pace.output() != Output::Ok;
         let settled = !self.settling && self.outcomes.is_empty();
         self.sources_ended
             && (hopeless || drained && self.queue.is_empty())

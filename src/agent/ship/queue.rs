@@ -72,8 +72,9 @@ impl Queue {
         }
     }
 
-    /// The request never got an answer: first in line, as it was.
+    /// The request never got an answer, or was not sent yet: first in line, as it was.
     pub(super) fn put_back(&mut self, batch: Batch, now: Instant) {
+        self.others_turn = !batch.alone;
         if batch.alone {
             self.alone.push_front(batch.items);
             return;

@@ -23,40 +23,68 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Re
     })
 }
 
+/// What belongs to a damaged file may panic even when it is let go.
+pub(super) fn let_go<T>(what: T) {
+    let dropped = guarded(|| {
+        drop(what);
+        Ok(())
+    });
+    if let Err(error) = dropped {
+        tracing::warn!(%error, "the store was not closed in order");
+    }
+}
+
 /// Whether another attempt on the same file would be in vain. A disk that is full or fails is not damage: it may heal.
 pub(super) fn is_damage(error: &anyhow::Error) -> bool {
     error.chain().any(|error| {
-        let storage = |error: &StorageError| match error {
+        let by_storage = storage_error(error).is_some_and(|error| match error {
             StorageError::Corrupted(_) => true,
             // A file that is shorter than its own header says.
             StorageError::Io(error) => is_wrong_content(error.kind()),
             _ => false,
-        };
-        let table = |error: &TableError| match error {
-            TableError::Storage(error) => storage(error),
-            _ => true,
-        };
-        let database = |error: &DatabaseError| match error {
-            DatabaseError::Storage(error) => storage(error),
-            DatabaseError::UpgradeRequired(_) => true,
-            _ => false,
-        };
-        let transaction = |error: &TransactionError| match error {
-            TransactionError::Storage(error) => storage(error),
-            _ => false,
-        };
-        let commit = |error: &CommitError| match error {
-            CommitError::Storage(error) => storage(error),
-            _ => false,
-        };
-        error.is::<Panicked>()
-            || error.is::<Damaged>()
-            || error.downcast_ref().is_some_and(storage)
-            || error.downcast_ref().is_some_and(table)
-            || error.downcast_ref().is_some_and(database)
-            || error.downcast_ref().is_some_and(transaction)
-            || error.downcast_ref().is_some_and(commit)
+        });
+        let by_table = error
+            .downcast_ref()
+            .is_some_and(|error| !matches!(error, TableError::Storage(_)));
+        let by_format = matches!(
+            error.downcast_ref(),
+            Some(DatabaseError::UpgradeRequired(_))
+        );
+        by_storage || by_table || by_format || error.is::<Panicked>() || error.is::<Damaged>()
     })
+}
+
+/// Whether the disk has no room; the same attempt may succeed once it has.
+pub fn is_full(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    error.chain().any(|error| {
+        let io = error.downcast_ref::<std::io::Error>();
+        let of_storage = storage_error(error).and_then(|error| match error {
+            StorageError::Io(error) => Some(error),
+            _ => None,
+        });
+        io.or(of_storage)
+            .is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded))
+    })
+}
+
+fn storage_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a StorageError> {
+    if let Some(error) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(TableError::Storage(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(DatabaseError::Storage(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(TransactionError::Storage(error)) = error.downcast_ref() {
+        return Some(error);
+    }
+    match error.downcast_ref() {
+        Some(CommitError::Storage(error)) => Some(error),
+        _ => None,
+    }
 }
 
 fn is_wrong_content(kind: std::io::ErrorKind) -> bool {

@@ -24,6 +24,7 @@ use tracing::warn;
 
 pub use self::agent_id::agent_id;
 pub use self::beside::{Beside, Verified, Waiting};
+pub use self::damage::is_full;
 use self::damage::{guarded, is_damage};
 pub use self::dead::DeadLetter;
 use self::open::Trust;
@@ -165,6 +166,11 @@ impl Store {
 
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// The next use begins with setting the database aside.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage.is_some()
     }
 
     /// Databases that were damaged and made anew since this was asked last.

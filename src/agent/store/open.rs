@@ -6,12 +6,17 @@ use std::path::Path;
 use redb::{ConcurrencyMode, Database, DatabaseError};
 use tracing::{error, warn};
 
-use super::damage::{Damaged, guarded, is_damage};
+use super::damage::{Damaged, guarded, is_damage, let_go};
 use super::totals::Totals;
 use super::{DEAD_LETTERS, NOTES, REGISTRY, SPOOL, Store, TOTALS, agent_id, salvage};
 
 /// Pages redb keeps in memory. What is queued is read once and written once, so more would not pay.
 const CACHE_BYTES: usize = 4 << 20;
+
+/// One process writes.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {0}: another ethmon agent (or tool) has it open")]
+struct InUse(String);
 
 /// How far a file is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +109,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether opening failed because another process has the store.
+    pub fn is_in_use(error: &anyhow::Error) -> bool {
+        error.is::<InUse>()
+    }
+
     /// What the database's own file did to it must not happen to us.
     pub(super) fn close(&mut self) {
         if let Some(database) = self.database.take() {
-            guarded(|| Ok(drop(database))).ok();
+            let_go(database);
         }
     }
 }
@@ -124,9 +134,7 @@ pub(super) fn builder() -> redb::Builder {
 pub(super) fn open_error(path: &Path, error: DatabaseError) -> anyhow::Error {
     let dir = path.parent().unwrap_or(path).display();
     match error {
-        DatabaseError::DatabaseAlreadyOpen => {
-            anyhow::anyhow!("cannot use {dir}: another ethmon agent (or tool) has it open")
-        }
+        DatabaseError::DatabaseAlreadyOpen => InUse(dir.to_string()).into(),
         error => anyhow::Error::new(error).context(format!("cannot open {}", path.display())),
     }
 }

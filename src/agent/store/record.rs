@@ -20,6 +20,14 @@ pub enum Priority {
 impl Priority {
     pub const ALL: [Self; 3] = [Self::Metrics, Self::Client, Self::Chain];
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Client => "client",
+            Self::Chain => "chain",
+        }
+    }
+
     pub fn of(stream: DataStream) -> Self {
         match (stream, stream.module()) {
             (DataStream::BeaconEvent | DataStream::Block, _) => Self::Chain,

@@ -10,7 +10,7 @@ use anyhow::Context;
 use redb::{AccessGuard, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable};
 use redb::{TableDefinition, TableHandle};
 
-use super::damage::guarded;
+use super::damage::{guarded, let_go};
 use super::evidence::Evidence;
 use super::sealed::{self, Table};
 use super::spool::SpoolKey;
@@ -86,9 +86,9 @@ pub(super) fn rebuild(dir: &Path, reason: &str, known: Option<Totals>) -> anyhow
         if let Ok(read) = read {
             before = before.or_else(|| stored_totals(&read));
             copy_all(&read, &target, &mut kept)?;
-            guarded(|| Ok(drop(read))).ok();
+            let_go(read);
         }
-        guarded(|| Ok(drop(source))).ok();
+        let_go(source);
     }
     let write = target.begin_write()?;
     kept.write(&Totals::default(), &mut write.open_table(TOTALS)?)?;

@@ -211,9 +211,10 @@ fn dead_letters(folder: &Path) -> Vec<String> {
     // Not there before the agent's first start.
     let read = Beside::open(&folder.join("data")).and_then(|store| {
         store.each_dead_letter(|_, letter| {
-            let document: Value = serde_json::from_str(letter.unwrap().document.get())?;
-            let message = document["message"].as_str().unwrap_or_default();
-            messages.push(message.to_owned());
+            if let Some(letter) = letter {
+                let document: Value = serde_json::from_str(letter.document.get())?;
+                messages.push(document["message"].as_str().unwrap_or_default().to_owned());
+            }
             Ok(())
         })
     });

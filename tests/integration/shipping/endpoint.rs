@@ -17,7 +17,7 @@ use ethmon::event::{DataStream, Event};
 use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
 
-fn records_left(dir: &Path) -> (u64, u64) {
+pub(super) fn records_left(dir: &Path) -> (u64, u64) {
     let totals = Store::open(dir, Limits::default()).unwrap().totals();
     (totals.spool().records, totals.dead_letters().records)
 }
@@ -324,7 +324,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
 }
 
 /// Lines of one file, up to `end`.
-fn lines(end: u8, events: Vec<Event>) -> LogBatch {
+pub(super) fn lines(end: u8, events: Vec<Event>) -> LogBatch {
     LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),

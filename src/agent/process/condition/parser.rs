@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::lexer::{Token, lex};
-use super::{Bound, Condition, Number, Parsed, Pattern, Scalar, SyntaxError, Test};
-use crate::agent::process::Field;
+use super::{Bound, Condition, Field, Number, Parsed, Pattern, Scalar, SyntaxError, Test};
 
 /// Parentheses and `not` within each other.
 const MAX_DEPTH: usize = 32;

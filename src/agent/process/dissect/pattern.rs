@@ -80,7 +80,7 @@ impl Pattern {
     }
 
     /// The names that are known before there is a text.
-    pub(in crate::agent::process) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(in super::super) fn names(&self) -> impl Iterator<Item = &str> {
         self.outputs.iter().map(|output| output.name.as_str())
     }
 

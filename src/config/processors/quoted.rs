@@ -12,7 +12,7 @@ pub(super) fn offset_in(token: &str, value: &str, offset: usize) -> Option<usize
         let newline = ["\r\n", "\n"].into_iter().find(|n| inside.starts_with(n));
         at = 3 + newline.map_or(0, str::len);
     }
-    let mut decoded = 0;
+    let (mut decoded, mut found) = (0, None);
     loop {
         let rest = &token[at..];
         let next = match quote {
@@ -20,13 +20,17 @@ pub(super) fn offset_in(token: &str, value: &str, offset: usize) -> Option<usize
             _ => rest.chars().next().map(|c| (Some(c), c.len_utf8())),
         };
         // Of an escaped character, the backslash; of a line that goes on, where it goes on.
-        if decoded == offset && !matches!(next, Some((None, _))) {
-            return Some(at);
+        let goes_on = matches!(next, Some((None, _)));
+        if decoded == offset && !goes_on {
+            found = Some(at);
+        }
+        if decoded == value.len() && !goes_on {
+            return found.filter(|_| rest.starts_with(quote));
         }
         let (character, length) = next?;
         at += length;
         let Some(character) = character else { continue };
-        if decoded > offset || !value[decoded..].starts_with(character) {
+        if !value[decoded..].starts_with(character) {
             return None;
         }
         decoded += character.len_utf8();
@@ -94,7 +98,10 @@ mod tests {
 
     #[test]
     fn what_was_not_written_there_has_no_place() {
-        assert_eq!(offset_in("'${FIELD} == >'", "a.b == >", 7), None);
+        for offset in [0, 3, 7] {
+            assert_eq!(offset_in("'${FIELD} == >'", "a.b == >", offset), None);
+            assert_eq!(offset_in("'a.b == >${MORE}'", "a.b == >", offset), None);
+        }
         assert_eq!(offset_in("5", "5", 0), None);
     }
 }

@@ -1,15 +1,16 @@
 //! `[[processors]]`: read table by table, so that each kind has its own keys and every complaint its place.
 
+mod quoted;
+#[cfg(test)]
+mod tests;
+
 use serde::de::{Deserializer, IgnoredAny};
 use serde::{Deserialize, de::Error};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, Deserializer as TomlDeserializer};
 
 use super::file::{Environment, Problem, Text};
-use super::quoted;
-use crate::agent::process::{
-    self, Chain, Complaint, Condition, Parsed, Processor, Step, SyntaxError,
-};
+use crate::agent::process::{self, Chain, Condition, Parsed, Processor, Step, SyntaxError};
 
 /// Leaves the tables for [`read`].
 pub(super) fn skip<'de, D: Deserializer<'de>>(tables: D) -> Result<Chain, D::Error> {
@@ -50,18 +51,19 @@ fn tables<'a>(text: &Text<'_>, tree: Table<'a>) -> Result<Vec<Table<'a>>, Proble
 
 fn step<'a>(text: &Text<'a>, table: Table<'a>, written: Table<'a>) -> Result<Step, Problem> {
     let at = table.span().start;
-    let whole = table.clone();
+    let whole = written.clone();
     let Parts { keys, kind, when } = apart(text, table)?;
-    let written = apart(text, written)?.keys;
+    let written = apart(text, written)?;
     let kinds = || Processor::KINDS.join(", ");
-    let Some((kind_at, kind)) = kind else {
+    let Some((kind, (kind_at, kind_written))) = kind.map(|(_, kind)| kind).zip(written.kind) else {
         return Err(text.problem(Some(at), format!("a processor needs a type: {}", kinds())));
     };
-    let processor = text.understand(keys, Some(written), |keys| {
-        let unknown = || format!("no processor is called {kind:?}: {}", kinds());
+    let read = |keys: TomlDeserializer<'a>| {
+        let unknown = || format!("no processor is called {kind_written:?}: {}", kinds());
         let read = Processor::read(&kind, keys);
         read.unwrap_or_else(|| Err(toml::de::Error::custom(unknown())))
-    });
+    };
+    let processor = text.understand(keys, Some(written.keys.clone()), read);
     // What has no place of its own is about the type.
     let processor = processor.map_err(|problem| match problem.at {
         None => text.problem(Some(kind_at), problem.message),
@@ -71,9 +73,15 @@ fn step<'a>(text: &Text<'a>, table: Table<'a>, written: Table<'a>) -> Result<Ste
         Some((at, source)) => Some(condition(text, at, &source)?),
         None => None,
     };
-    let complaint = process::verify(&processor, when.as_ref());
-    complaint.map_err(|Complaint { keys, message }| {
-        let place = place(whole.get_ref(), &keys).unwrap_or(at);
+    process::verify(&processor, when.as_ref()).map_err(|complaint| {
+        // As for values of a wrong type: what came from the environment is not shown.
+        let as_written = read(TomlDeserializer::from(written.keys));
+        let as_written = as_written.map(|written| process::verify(&written, when.as_ref()));
+        let message = match as_written {
+            Ok(Err(written)) if written.keys == complaint.keys => written.message,
+            _ => "the value from the environment does not fit here".into(),
+        };
+        let place = place(whole.get_ref(), &complaint.keys).unwrap_or(at);
         text.problem(Some(place), message)
     })?;
     Ok(Step { processor, when })
@@ -106,27 +114,22 @@ fn apart<'a>(text: &Text<'_>, table: Table<'a>) -> Result<Parts<'a>, Problem> {
 
 fn condition(text: &Text<'_>, at: usize, source: &str) -> Result<Condition, Problem> {
     let token = &text.text[at..];
-    let inside = |offset| match quoted::offset_in(token, source, offset) {
-        Some(inside) => (at + inside, true),
-        None => (at, false),
+    let complain = |offset, message: String| match quoted::offset_in(token, source, offset) {
+        Some(inside) => text.problem(Some(at + inside), message),
+        // What stands there may be a secret.
+        None => text.problem(
+            Some(at),
+            "the condition is wrong with the values from the environment",
+        ),
     };
     let parsed: Parsed = process::parse_condition(source).map_err(
         |SyntaxError {
              at: offset,
              message,
-         }| {
-            match inside(offset) {
-                (place, true) => text.problem(Some(place), format!("in the condition: {message}")),
-                // What stands there may be a secret.
-                (place, false) => text.problem(
-                    Some(place),
-                    "the condition is wrong with the values from the environment",
-                ),
-            }
-        },
+         }| { complain(offset, format!("in the condition: {message}")) },
     )?;
     match process::unknown_field(&parsed) {
-        Some((offset, message)) => Err(text.problem(Some(inside(offset).0), message)),
+        Some((offset, message)) => Err(complain(offset, message)),
         None => Ok(parsed.condition),
     }
 }

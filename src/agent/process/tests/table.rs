@@ -1,49 +1,9 @@
-//! A table of examples per processor, and what no processor may do.
+//! A table of examples per processor.
 
-use proptest::prelude::*;
-use serde_json::{Map, json};
+use serde_json::{Value, json};
 
-use super::*;
-use crate::config;
-use crate::event::DocumentId;
-
-const NODE: &str = "[node]\nlabels = { region = \"eu\" }\n";
-
-fn chain(processors: &str) -> Chain {
-    let text = format!("{NODE}{processors}");
-    let config = config::parse_agent("agent.toml", &text, &|_| None);
-    config
-        .unwrap_or_else(|problem| panic!("{problem}\n{text}"))
-        .processors
-}
-
-fn event(stream: DataStream, fields: Value) -> Event {
-    let mut event = Event::new(stream, DocumentId::of(&["x"]), chrono::DateTime::UNIX_EPOCH);
-    if let Value::Object(fields) = fields {
-        event.document.merge_missing(&Document::from(fields));
-    }
-    event
-}
-
-fn base() -> Document {
-    let mut base = Document::default();
-    base.set("host.name", "box");
-    base.set("labels", Map::from_iter([("region".into(), json!("eu"))]));
-    base
-}
-
-/// What becomes of a document, and which failures were noted.
-fn apply(chain: &Chain, stream: DataStream, fields: Value) -> (Option<Value>, Vec<&'static str>) {
-    let mut event = event(stream, fields);
-    let mut failures = Vec::new();
-    let fate = chain.apply(&mut event, &base(), |note| {
-        failures.extend(note.failure.map(Failure::name));
-    });
-    let mut document = event.document;
-    document.as_map_mut().remove("@timestamp");
-    let kept = (fate == Fate::Kept).then(|| document.into_value());
-    (kept, failures)
-}
+use super::{apply, chain};
+use crate::event::DataStream;
 
 /// One processor on documents of a client's log: `Err` where it fails and leaves the document as it was.
 #[track_caller]
@@ -187,6 +147,15 @@ fn convert() {
 #[test]
 fn truncate() {
     check(
+        "type = \"truncate\"\nfields = [\"labels\"]\nmax_chars = 1",
+        &[(
+            json!({"labels": {"a": "xy", "b": ["x", "yz"], "c": 12}}),
+            Ok(
+                json!({"labels": {"a": "x", "b": ["x", "y"], "c": 12}, "log": {"flags": ["truncated"]}}),
+            ),
+        )],
+    );
+    check(
         "type = \"truncate\"\nfields = [\"message\", \"log.file.path\"]\nmax_chars = 3",
         &[
             (json!({"message": "äöü"}), Ok(json!({"message": "äöü"}))),
@@ -309,141 +278,4 @@ fn dissect() {
             (json!({"message": "=b"}), Err("bad_name")),
         ],
     );
-}
-
-#[test]
-fn events_are_dropped_or_sampled_and_noted() {
-    let chain = chain(
-        r#"
-        [[processors]]
-        type = "drop_event"
-        when = 'stream == "logs-ethereum.client" and log.level in ["debug", "trace"]'
-        [[processors]]
-        type = "sample"
-        rate = 0.0
-        when = 'system.cpu.total.pct < 0.5'
-        "#,
-    );
-    let mut notes = Vec::new();
-    let mut fate = |stream, fields| {
-        chain.apply(&mut event(stream, fields), &base(), |note| {
-            notes.push((note.number, note.kind, note.outcome()))
-        })
-    };
-    assert_eq!(
-        fate(DataStream::ClientLog, json!({"log": {"level": "debug"}})),
-        Fate::Dropped
-    );
-    assert_eq!(
-        fate(DataStream::ClientLog, json!({"log": {"level": "info"}})),
-        Fate::Kept
-    );
-    assert_eq!(
-        fate(
-            DataStream::SystemCpu,
-            json!({"system": {"cpu": {"total": {"pct": 0.1}}}})
-        ),
-        Fate::Dropped
-    );
-    assert_eq!(
-        fate(
-            DataStream::SystemCpu,
-            json!({"system": {"cpu": {"total": {"pct": 0.9}}}})
-        ),
-        Fate::Kept
-    );
-    assert_eq!(
-        notes,
-        [(1, "drop_event", "dropped"), (2, "sample", "dropped")]
-    );
-}
-
-#[test]
-fn processors_follow_each_other_and_a_failure_stops_none() {
-    let chain = chain(
-        r#"
-        [[processors]]
-        type = "dissect"
-        field = "message"
-        pattern = "slot=%{labels.slot} %{}"
-        [[processors]]
-        type = "convert"
-        field = "labels.slot"
-        as = "integer"
-        to = "ethereum.slot"
-        [[processors]]
-        type = "drop_fields"
-        fields = ["labels.slot"]
-        when = 'exists(ethereum.slot)'
-        "#,
-    );
-    assert_eq!(
-        apply(
-            &chain,
-            DataStream::ClientLog,
-            json!({"message": "slot=5 x"})
-        ),
-        (
-            Some(json!({"message": "slot=5 x", "ethereum": {"slot": 5}})),
-            vec![]
-        )
-    );
-    assert_eq!(
-        apply(
-            &chain,
-            DataStream::ClientLog,
-            json!({"message": "slot=? x"})
-        ),
-        (
-            Some(json!({"message": "slot=? x", "labels": {"slot": "?"}})),
-            vec!["not_a_number"]
-        )
-    );
-    assert_eq!(
-        apply(&chain, DataStream::SystemCpu, json!({})),
-        (Some(json!({})), vec![])
-    );
-}
-
-#[test]
-fn every_kind_is_read_by_its_name() {
-    for kind in Processor::KINDS {
-        let read = Processor::read(kind, toml::de::Deserializer::parse("nokey = 1").unwrap());
-        let error = read.expect("a kind").unwrap_err().to_string();
-        assert!(error.contains("unknown field `nokey`"), "{kind}: {error}");
-    }
-}
-
-fn json_values() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        "[a-z{}\":=secret ä]{0,12}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 24, 4, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
-            prop::collection::btree_map(
-                "message|labels|log|fields|ethereum|event|slot|secret|a\\.b",
-                inner,
-                0..4
-            )
-            .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-proptest! {
-    #[test]
-    fn no_document_makes_a_processor_panic_and_none_leaks(
-        fields in prop::collection::btree_map("message|labels|log|ethereum|event", json_values(), 0..5)
-    ) {
-        let chain = chain(include_str!("everything.toml"));
-        let mut event = event(DataStream::ClientLog, Value::Object(fields.into_iter().collect()));
-        chain.apply(&mut event, &base(), |_| {});
-        prop_assert_eq!(event.document.get_str("@timestamp"), Some("1970-01-01T00:00:00.000Z"));
-        let left = Value::Object(event.document.as_map().clone()).to_string();
-        prop_assert!(!left.contains("secret"), "{}", left);
-    }
 }
