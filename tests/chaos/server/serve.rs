@@ -72,9 +72,10 @@ impl Shared {
 
 /// `None`: the connection ends without an answer.
 fn answer(shared: &Shared, head: &Head, body: &[u8], fault: Option<&Fault>) -> Option<Response> {
-    let serve = |fault: Option<&Fault>| {
+    let serve_at = |fault: Option<&Fault>, is_late: bool| {
         let mut state = shared.state.lock().unwrap();
         state.cluster.now_ms = slot::now().timestamp_millis();
+        state.cluster.is_late = is_late;
         let response = match head.is_bulk() {
             true => state.bulk(head, body, fault),
             false => {
@@ -87,6 +88,7 @@ fn answer(shared: &Shared, head: &Head, body: &[u8], fault: Option<&Fault>) -> O
         shared.changed.notify_all();
         response
     };
+    let serve = |fault| serve_at(fault, false);
     let hang = || thread::sleep(shared.patience + AFTERWARDS);
     match fault {
         Some(Fault::Whole(refusal)) => Some(refusal.response()),
@@ -102,7 +104,7 @@ fn answer(shared: &Shared, head: &Head, body: &[u8], fault: Option<&Fault>) -> O
             }
             hang();
             if *storing == Storing::Late {
-                serve(None);
+                serve_at(None, true);
             }
             None
         }

@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     generated_ids: u64,
     /// Its clock, in milliseconds since 1970.
     pub(crate) now_ms: i64,
+    /// The client of this request has given up waiting for its answer.
+    pub(crate) is_late: bool,
     /// Creates of an id that was there: answered 409.
     pub(crate) duplicates: u64,
     /// Documents that do not fit their mapping are kept apart and answered 201, as with a failure store.
@@ -86,7 +88,7 @@ impl Cluster {
             self.generated_ids += 1;
             format!("generated-{}", self.generated_ids)
         });
-        match stream.create(&id, action.source) {
+        match stream.create(&id, action.source, self.is_late) {
             Ok(answer) => answer,
             Err(error) => {
                 self.duplicates += u64::from(error.status == 409);

@@ -27,6 +27,8 @@ pub(crate) struct Place {
     /// Which backing index.
     pub(crate) generation: usize,
     pub(crate) id: String,
+    /// Stored when the client had given up waiting.
+    pub(crate) is_late: bool,
     /// Where the agent says it read it, and when.
     pub(crate) origin: String,
 }
@@ -59,7 +61,12 @@ impl Stream {
     }
 
     /// The document is looked at first: a bad one is refused even where its id is taken.
-    pub(super) fn create(&mut self, id: &str, source: &[u8]) -> Result<Value, Error> {
+    pub(super) fn create(
+        &mut self,
+        id: &str,
+        source: &[u8],
+        is_late: bool,
+    ) -> Result<Value, Error> {
         let document = self.mapping.judge(source)?;
         let generation = self.backing.len() - 1;
         let backing = &mut self.backing[generation];
@@ -74,6 +81,7 @@ impl Stream {
             let place = Place {
                 generation,
                 id: id.to_owned(),
+                is_late,
                 origin: origin(&document),
             };
             self.messages
