@@ -170,10 +170,11 @@ fn begins_alike(original: &Seen, seen: &Seen) -> bool {
     one_begins_the_other && is_beside(seen, original)
 }
 
-/// The logs of two programs may have one name and one beginning, but not one folder.
+/// The logs of two programs may have one name and one beginning, but not one folder. Copies may be put into a folder in it.
 fn is_beside(seen: &Seen, original: &Seen) -> bool {
-    Path::new(&seen.path).parent() == Path::new(&original.path).parent()
-        && is_rotation(&seen.path, &original.path)
+    let folder = Path::new(&original.path).parent();
+    let mut folders = Path::new(&seen.path).ancestors().skip(1).take(2);
+    folders.any(|parent| Some(parent) == folder) && is_rotation(&seen.path, &original.path)
 }
 
 /// `geth.log.1`, `geth-2026-11-21.log` and `geth.log` itself are rotations of `geth.log`; `geth2.log` is not.

@@ -141,7 +141,9 @@ impl Tailer {
         }
         for (found, generation) in new {
             let begin = self.begin(&found);
-            let id = self.follow(Followed::new(&found, generation, begin, now));
+            let is_of_last_life = !self.has_scanned;
+            let followed = Followed::new(&found, generation, begin, is_of_last_life, now);
+            let id = self.follow(followed);
             self.refind(id, found, now);
         }
         self.forget_surplus();

@@ -116,7 +116,8 @@ fn answer(shared: &Shared, head: &Head, body: &[u8], fault: Option<&Fault>) -> O
             Some(what.response(answer))
         }
         Some(Fault::HalfClosed) => {
-            serve(None);
+            // The client heard the end before it was stored.
+            serve_at(None, true);
             None
         }
         fault => {

@@ -122,6 +122,23 @@ fn a_copy_waits_until_the_original_is_truncated() {
 }
 
 #[test]
+fn copies_may_be_put_into_a_folder_beside_the_original() {
+    let before = [known("logs/geth.log", 5, &long("geth"))];
+    let original = seen("logs/geth.log", 5, &long("geth"));
+    let check = |path, contents: &str, expected| {
+        let identities = identify(&before, &[seen(path, 6, contents), original.clone()]);
+        assert_eq!(identities, [expected, Identity::Known(0)], "{path}");
+    };
+    let whole = long("geth");
+    check("logs/old/geth.log.1", &whole, Identity::CopyOf(0));
+    check("logs/old/geth.log.1", &whole[..100], Identity::Undecided);
+    let new = Identity::New { generation: 0 };
+    check("other/geth.log", &whole, new);
+    check("geth.log", &whole, new);
+    check("logs/old/older/geth.log.1", &whole, new);
+}
+
+#[test]
 fn files_that_begin_alike_are_told_apart_by_name() {
     let before = [known("geth.log", 5, &long("same"))];
     let files = [
