@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::path::Path;
 
-use super::known::Known;
+use super::known::{Beside, Known};
 use super::registry::{Entry, Node};
 
 /// A file as a scan found it.
@@ -19,7 +19,7 @@ pub(super) struct Seen {
     pub(super) size: u64,
     /// The file is packed; so long it says it is unpacked, modulo 2³².
     pub(super) packed: Option<u32>,
-    /// Nobody has written to it for a while.
+    /// Nobody has written to it for a while, as far as we watched.
     pub(super) is_settled: bool,
     /// Its first bytes, unpacked, as many as a fingerprint takes.
     pub(super) head: std::sync::Arc<[u8]>,
@@ -102,6 +102,8 @@ pub(super) fn identify(
             }
         }
     }
+    let unclaimed_files = (0..seen.len()).filter(|s| identities[*s].is_none());
+    let beside = Beside::of(unclaimed_files.map(|s| (s, seen[s])));
     let mut unclaimed = |s: usize| {
         let file = seen[s];
         let originals = || index.like(file).filter_map(|k| Some((k, owner[k]?)));
@@ -109,11 +111,18 @@ pub(super) fn identify(
         let copied = originals()
             .find(|(_, original)| is_copy(seen[*original], file) && contents.is_copy(s, *original));
         let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
+        // Both may be new, and the original is known by the next scan.
+        let mut new_originals = beside.originals(file).filter(|t| {
+            let original = seen[*t];
+            original.path.len() < file.path.len() && !original.head.is_empty()
+        });
         if let Some((k, _)) = copied {
             Identity::CopyOf(k)
         } else if is_in_the_making(file)
             || generation == 0 && file.head.is_empty()
             || generation == 0 && originals().any(|(_, original)| may_be_copy(seen[original]))
+            || new_originals
+                .any(|t| may_be_copy(seen[t]) || is_copy(seen[t], file) && contents.is_copy(s, t))
         {
             Identity::Undecided
         } else {

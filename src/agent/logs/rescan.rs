@@ -97,9 +97,12 @@ impl Tailer {
                 is_astray && entry.gone_at_ms.is_none()
             });
             let elsewhere = elsewhere.map(|followed| &followed.entry);
-            found = self
-                .scanner
-                .scan(slot::now(), elsewhere, self.slots.free(), &self.counters);
+            found = self.scanner.scan(
+                (slot::now(), now),
+                elsewhere,
+                self.slots.free(),
+                &self.counters,
+            );
             for found in &mut found {
                 found.has_changed |= changed.contains(&found.seen.node);
             }
