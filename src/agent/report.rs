@@ -1,6 +1,7 @@
 //! The agent about itself: `metrics-ethmon.agent`, every 10 s.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::counters::{Counters, Latency};
+use super::counters::{Counters, Latency, Tallies};
 use super::outbox::Outbox;
-use super::store::{StoreHandle, Totals};
+use super::store::{Count, Priority, StoreHandle, Totals};
 use crate::event::{DataStream, DocumentId, Event, timestamp};
 use crate::slot;
 
@@ -24,6 +25,8 @@ pub struct Report {
     pub store: StoreHandle,
     pub counters: Arc<Counters>,
     pub spool_max_bytes: u64,
+    /// Whose file system must not run full.
+    pub data_dir: PathBuf,
 }
 
 pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
@@ -31,6 +34,7 @@ pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> any
         store,
         counters,
         spool_max_bytes,
+        data_dir,
     } = report;
     let began = Instant::now();
     let mut before: Option<(Instant, f64)> = None;
@@ -57,6 +61,7 @@ pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> any
             cpu_seconds,
             cpu_pct,
             rss_bytes: read_rss_bytes(),
+            disk: Disk::of(&data_dir),
         };
         outbox
             .send(document(outbox.agent_id(), now, &state, &counters))
@@ -72,6 +77,23 @@ struct State {
     cpu_seconds: Option<f64>,
     cpu_pct: Option<f64>,
     rss_bytes: Option<u64>,
+    disk: Option<Disk>,
+}
+
+/// The file system of the data directory.
+struct Disk {
+    free_bytes: u64,
+    total_bytes: u64,
+}
+
+impl Disk {
+    fn of(path: &Path) -> Option<Self> {
+        let found = rustix::fs::statvfs(path).ok()?;
+        Some(Self {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
+    }
 }
 
 fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counters) -> Event {
@@ -81,12 +103,18 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
     let tallies = counters.tallies();
     let (bulk, commits) = (counters.take_bulk_latency(), counters.take_commit_latency());
     let count = |counter: &std::sync::atomic::AtomicU64| Value::from(counter.load(Relaxed));
+    let by_priority = Priority::ALL.map(|priority| {
+        let Count { records, bytes } = state.totals.of(priority);
+        let value = json!({"events": records, "bytes": bytes});
+        (priority.name().to_owned(), value)
+    });
     let mut report = json!({
         "uptime_s": state.uptime.as_secs(),
         "spool": {
             "events": spool.records,
             "bytes": spool.bytes,
             "max_bytes": state.spool_max_bytes,
+            "priority": Value::Object(by_priority.into_iter().collect()),
             "lag_ms": state.oldest_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest)),
         },
         "dead_letters": {"events": dead_letters.records, "bytes": dead_letters.bytes},
@@ -104,12 +132,17 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
             "total": tallies.received.values().sum::<u64>(),
             "by_dataset": object(&tallies.received),
         },
-        "counted": object(&tallies.counted),
+        "counted": counted(&tallies),
         "bulk": {
             "requests": count(&counters.bulk_requests),
             "failed": count(&counters.bulk_failed),
             "bytes": count(&counters.bulk_bytes),
         },
+        "store": {
+            "usable": !counters.store_fails.load(Relaxed),
+            "damaged": count(&counters.stores_damaged),
+        },
+        "reloads": {"done": count(&counters.reloads), "failed": count(&counters.reloads_failed)},
         "commit": {"count": commits.count, "failed": count(&counters.commits_failed)},
     });
     set_latency(&mut report["bulk"], &bulk);
@@ -120,6 +153,23 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
         .with_some("ethmon.agent.cpu.seconds", state.cpu_seconds)
         .with_some("ethmon.agent.cpu.pct", state.cpu_pct)
         .with_some("ethmon.agent.memory.rss.bytes", state.rss_bytes)
+        .with_some(
+            "ethmon.agent.disk.free.bytes",
+            state.disk.as_ref().map(|disk| disk.free_bytes),
+        )
+        .with_some(
+            "ethmon.agent.disk.total.bytes",
+            state.disk.as_ref().map(|disk| disk.total_bytes),
+        )
+}
+
+/// With what processors did, as `processor_2_convert_not_a_number`.
+fn counted(tallies: &Tallies) -> Value {
+    let mut counted = object(&tallies.counted);
+    for ((number, kind, outcome), count) in &tallies.processed {
+        counted[format!("processor_{number}_{kind}_{outcome}")] = (*count).into();
+    }
+    counted
 }
 
 fn object<'a, K: ToString + 'a>(counts: impl IntoIterator<Item = (&'a K, &'a u64)>) -> Value {
@@ -164,6 +214,7 @@ fn rss_bytes(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::process::Note;
     use crate::agent::store::Dropped;
     use crate::setup::assert_accepted;
 
@@ -187,6 +238,11 @@ mod tests {
             dataset: "system.cpu".into(),
         }]);
         counters.received(["ethereum.block", "ethereum.block"].into_iter());
+        counters.processed(Note {
+            number: 2,
+            kind: "drop_event",
+            failure: None,
+        });
         counters.bulk_answered(Duration::from_millis(8), 100, true);
         counters.bulk_answered(Duration::from_millis(4), 100, false);
         let state = State {
@@ -197,6 +253,7 @@ mod tests {
             cpu_seconds: Some(2.5),
             cpu_pct: None,
             rss_bytes: None,
+            disk: Disk::of(Path::new("/")),
         };
         let now = DateTime::from_timestamp_millis(4_000).unwrap();
         let event = document("a", now, &state, &counters);
@@ -210,11 +267,19 @@ mod tests {
         );
         assert_eq!(get("received.total"), Some(2.into()));
         assert_eq!(
+            get("counted"),
+            Some(json!({"processor_2_drop_event_dropped": 1}))
+        );
+        assert_eq!(
             get("bulk.latency_ms"),
             Some(json!({"mean": 6.0, "max": 8.0}))
         );
         assert_eq!(get("bulk.failed"), Some(1.into()));
         assert_eq!(get("output.state"), Some("ok".into()));
+        assert_eq!(get("spool.priority.chain.events"), Some(0.into()));
+        assert_eq!(get("store.usable"), Some(true.into()));
+        let bytes = |path: &str| get(path).unwrap().as_u64().unwrap();
+        assert!(bytes("disk.free.bytes") <= bytes("disk.total.bytes"));
         assert_eq!(get("cpu.pct"), None);
         assert_eq!(get("commit.latency_ms"), None);
     }

@@ -3,17 +3,23 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
+use elasticsearch::http::transport::CloudId;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Secret, duration};
+use super::{Fingerprint, Secret, duration};
+
+/// More requests at once than this help nobody: the limit is for a slip of the pen.
+const MOST_CONCURRENT: usize = 64;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Elasticsearch {
     /// One URL per node. Requests go round; a node that fails is passed over for a while.
     pub hosts: Vec<Url>,
+    /// In place of `hosts`: what Elastic Cloud shows for a deployment.
+    pub cloud_id: Option<String>,
     /// Either as Elasticsearch shows it (`encoded`) or `id:key`.
     pub api_key: Option<Secret>,
     pub api_key_file: Option<PathBuf>,
@@ -22,30 +28,49 @@ pub struct Elasticsearch {
     pub password_file: Option<PathBuf>,
     /// PEM file with the certificates trusted besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Trusts, besides, the authority with this SHA-256 fingerprint in the chain that a host presents. A certificate that
+    /// vouches for itself counts as its own authority.
+    pub ca_fingerprint: Option<Fingerprint>,
+    /// PEM files by which we show who we are, with or without further credentials.
+    pub client_certificate_file: Option<PathBuf>,
+    pub client_key_file: Option<PathBuf>,
     /// An HTTP proxy. The environment's proxy variables are not looked at.
     pub proxy: Option<Url>,
+    pub proxy_username: Option<String>,
+    pub proxy_password: Option<Secret>,
+    pub proxy_password_file: Option<PathBuf>,
     /// The last part of every data stream's name: `logs-ethereum.block-NAMESPACE`.
     pub namespace: String,
     /// From the first byte sent to the last one read.
     #[serde(deserialize_with = "duration::deserialize")]
     pub request_timeout: Duration,
     pub compression: Compression,
+    /// Bulk requests under way at most; how many there are follows what Elasticsearch bears.
+    pub concurrency: usize,
 }
 
 impl Default for Elasticsearch {
     fn default() -> Self {
         Self {
             hosts: Vec::new(),
+            cloud_id: None,
             api_key: None,
             api_key_file: None,
             username: None,
             password: None,
             password_file: None,
             ca_file: None,
+            ca_fingerprint: None,
+            client_certificate_file: None,
+            client_key_file: None,
             proxy: None,
+            proxy_username: None,
+            proxy_password: None,
+            proxy_password_file: None,
             namespace: "default".into(),
             request_timeout: Duration::from_secs(30),
             compression: Compression::Gzip,
+            concurrency: 4,
         }
     }
 }
@@ -69,15 +94,84 @@ pub enum Credentials {
 impl Elasticsearch {
     /// What can be said about the section without reading a file or asking anybody.
     pub fn check(&self) -> anyhow::Result<()> {
-        ensure!(!self.hosts.is_empty(), "elasticsearch.hosts names no host");
-        for host in &self.hosts {
+        for host in &self.addresses()? {
             check_host(host)?;
+            ensure!(
+                self.ca_fingerprint.is_none() || host.scheme() == "https",
+                "elasticsearch.ca_fingerprint means nothing to {}, which is not https",
+                host.origin().ascii_serialization()
+            );
         }
+        ensure!(
+            self.client_certificate_file.is_some() == self.client_key_file.is_some(),
+            "elasticsearch.client_certificate_file and client_key_file belong together"
+        );
+        self.check_proxy()?;
+        ensure!(
+            (1..=MOST_CONCURRENT).contains(&self.concurrency),
+            "elasticsearch.concurrency is not between 1 and {MOST_CONCURRENT}"
+        );
         ensure!(
             self.request_timeout >= Duration::from_secs(1),
             "elasticsearch.request_timeout is shorter than a second"
         );
         check_namespace(&self.namespace)
+    }
+
+    /// `hosts`, or the one host that `cloud_id` stands for.
+    pub fn addresses(&self) -> anyhow::Result<Vec<Url>> {
+        match &self.cloud_id {
+            None => {
+                ensure!(!self.hosts.is_empty(), "elasticsearch.hosts names no host");
+                Ok(self.hosts.clone())
+            }
+            Some(_) if !self.hosts.is_empty() => {
+                bail!("elasticsearch has both hosts and a cloud_id")
+            }
+            Some(id) => {
+                let cloud = CloudId::parse(id)
+                    .map_err(|error| anyhow!("elasticsearch.cloud_id: {error}"))?;
+                Ok(vec![cloud.url])
+            }
+        }
+    }
+
+    fn check_proxy(&self) -> anyhow::Result<()> {
+        let password = self.proxy_password.is_some() || self.proxy_password_file.is_some();
+        ensure!(
+            self.proxy_username.is_some() == password,
+            "elasticsearch.proxy_username and proxy_password (or proxy_password_file) belong together"
+        );
+        let Some(proxy) = &self.proxy else {
+            ensure!(
+                !password,
+                "elasticsearch.proxy_username is given without a proxy"
+            );
+            return Ok(());
+        };
+        ensure!(
+            matches!(proxy.scheme(), "http" | "https") && proxy.has_host(),
+            "elasticsearch.proxy is not an http or https address"
+        );
+        ensure!(
+            proxy.username().is_empty() && proxy.password().is_none(),
+            "elasticsearch.proxy holds credentials, which belong into proxy_username and proxy_password_file"
+        );
+        ensure!(
+            proxy.scheme() == "http" || self.ca_fingerprint.is_none(),
+            "elasticsearch.ca_fingerprint cannot be looked up through an https proxy: use ca_file"
+        );
+        Ok(())
+    }
+
+    /// Of `proxy`, with the file read.
+    pub fn proxy_credentials(&self) -> anyhow::Result<Option<(String, Secret)>> {
+        let password = Secret::resolve(
+            "elasticsearch.proxy_password",
+            self.proxy_password.as_ref(),
+            self.proxy_password_file.as_deref(),
+        )?;
+        Ok(self.proxy_username.clone().zip(password))
     }
 
     /// `None` where the section names none: a cluster without security.
@@ -185,12 +279,72 @@ mod tests {
                 "hosts = ['http://a']\nrequest_timeout = '5ms'",
                 "shorter than a second",
             ),
+            (
+                "hosts = ['http://a']\ncloud_id = 'x:y'",
+                "both hosts and a cloud_id",
+            ),
+            ("cloud_id = 'nocolon'", "elasticsearch.cloud_id: "),
+            ("cloud_id = 'name:%%%'", "elasticsearch.cloud_id: "),
+            (
+                "hosts = ['https://a']\nclient_key_file = 'k'",
+                "belong together",
+            ),
+            (
+                "hosts = ['http://a']\nproxy = 'http://u:p@b'",
+                "proxy holds credentials",
+            ),
+            (
+                "hosts = ['http://a']\nproxy = 'http://b'\nproxy_username = 'u'",
+                "belong together",
+            ),
+            (
+                "hosts = ['http://a']\nproxy_username = 'u'\nproxy_password = 'p'",
+                "without a proxy",
+            ),
+            (
+                "hosts = ['http://a']\nproxy = 'socks5://b'",
+                "elasticsearch.proxy is not",
+            ),
+            ("hosts = ['http://a']\nconcurrency = 0", "between 1 and 64"),
         ] {
             let error = section(text).check().unwrap_err().to_string();
             assert!(error.contains(complaint), "{text}: {error}");
             assert!(!error.contains("u:p"), "{error}");
         }
         assert!(toml::from_str::<Elasticsearch>("host = ['http://a']").is_err());
+    }
+
+    #[test]
+    fn a_cloud_id_is_the_address_of_its_deployment() {
+        // eu.example.com$0123abcd$kibana, and the same with a port.
+        for (id, address) in [
+            (
+                "prod:ZXUuZXhhbXBsZS5jb20kMDEyM2FiY2Qka2liYW5h",
+                "https://0123abcd.eu.example.com/",
+            ),
+            (
+                "prod:ZXUuZXhhbXBsZS5jb206OTI0MyQwMTIzYWJjZA==",
+                "https://0123abcd.eu.example.com:9243/",
+            ),
+        ] {
+            let config = section(&format!("cloud_id = '{id}'"));
+            config.check().unwrap();
+            assert_eq!(config.addresses().unwrap()[0].as_str(), address);
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_needs_tls() {
+        let fingerprint = "ab".repeat(32);
+        let with = |host: &str| {
+            section(&format!(
+                "hosts = ['{host}']\nca_fingerprint = '{fingerprint}'"
+            ))
+        };
+        with("https://a").check().unwrap();
+        let error = with("http://a").check().unwrap_err().to_string();
+        assert!(error.contains("not https"), "{error}");
+        assert!(toml::from_str::<Elasticsearch>("ca_fingerprint = 'ab'").is_err());
     }
 
     #[test]

@@ -109,15 +109,25 @@ impl Envelope {
         }
     }
 
+    /// What [`Envelope::seal`] adds to a document of the stream where it does not have it.
+    pub fn base(&self, stream: DataStream) -> &Document {
+        &self.stream(stream).base
+    }
+
+    fn stream(&self, stream: DataStream) -> &StreamEnvelope {
+        let Some(envelope) = self.streams.get(&stream) else {
+            unreachable!("there is an envelope for every stream");
+        };
+        envelope
+    }
+
     /// The event as it will lie in the spool and in Elasticsearch. Its own fields win.
     pub fn seal(&self, mut event: Event, now: DateTime<Utc>) -> Record {
         if event.document.get("event.created").is_none() {
             event.document.set("event.created", timestamp(now));
         }
         let taken_at_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        let Some(stream) = self.streams.get(&event.stream) else {
-            unreachable!("there is an envelope for every stream");
-        };
+        let stream = self.stream(event.stream);
         Record::new(taken_at_ms, &stream.index, event.id.as_str(), |out| {
             stream.write(out, &event.document);
         })

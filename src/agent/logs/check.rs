@@ -9,11 +9,42 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 
 use super::client::Client;
-use super::frame::Framer;
+use super::frame::{Framer, Line};
 use super::multiline::{Joiner, Record};
 use super::record::{Origin, Reading, event};
 use super::text::time::Zone;
+use crate::event::Event;
 use crate::{config, slot};
+
+/// The events of a text, as if it were a whole file of the client. Times without a year or zone are `now`'s year, UTC.
+pub fn read(client: Client, text: &str, now: DateTime<Utc>) -> Vec<Event> {
+    let reading = Reading {
+        at: now,
+        written_at: now,
+        zone: Zone::Utc,
+    };
+    let origin = Origin {
+        agent_id: "check",
+        file_key: "text",
+        path: "text",
+        client,
+    };
+    let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
+    let mut joiner = Joiner::default();
+    let mut records = Vec::new();
+    let mut join = |line: Line| {
+        let begins_record = client.begins_record(&line.text);
+        records.extend(joiner.push(line, begins_record));
+    };
+    framer.push(text.as_bytes(), &mut join);
+    framer.finish().map(&mut join);
+    records.extend(joiner.flush());
+    let events = records.into_iter().map(|record| {
+        let parsed = client.parse(&record.text, &reading);
+        event(&record, parsed, origin, &reading)
+    });
+    events.collect()
+}
 
 #[derive(Debug, Default)]
 struct Summary {

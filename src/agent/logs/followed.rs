@@ -102,6 +102,12 @@ impl Followed {
         }
     }
 
+    /// Everything that was seen of it was read.
+    pub(super) fn is_at_end(&self) -> bool {
+        let position = self.reader.as_ref().map(Reader::position);
+        position.unwrap_or(self.entry.offset) >= self.entry.size_seen
+    }
+
     /// What the reader knows of the file's beginning is known of the file.
     pub(super) fn learn_fingerprint(&mut self) {
         let fingerprint = self.reader.as_ref().map(Reader::fingerprint);

@@ -28,9 +28,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::check;
+pub use self::check::{check, read};
 pub use self::client::Client;
 use self::registry::Kept;
+pub use self::registry::{RegistryEntry, registry_entries};
+pub use self::tail::UNREAD;
 use self::tail::{Pace, Tailer};
 pub use self::text::time::Zone;
 use super::counters::Counters;
@@ -47,6 +49,13 @@ pub struct Tail {
     pub store: StoreHandle,
     pub batches: mpsc::Sender<LogBatch>,
     pub counters: Arc<Counters>,
+    /// Ends at the end of all files; what could not be read is counted as [`UNREAD`].
+    pub once: bool,
+}
+
+/// What can be said of the sections without looking at a file: whether their patterns can be read.
+pub fn check_sections(sections: &[config::Logs]) -> anyhow::Result<()> {
+    scan::Scanner::new(sections).map(drop)
 }
 
 /// Follows the files until `stop`, on a thread of its own: reading files blocks.
@@ -57,6 +66,7 @@ pub async fn run(tail: Tail, outbox: Outbox, stop: CancellationToken) -> anyhow:
         store,
         batches,
         counters,
+        once,
     } = tail;
     let (runtime, stopped) = (Handle::current(), stop.clone());
     let keep = move |registry: Vec<Kept>| {
@@ -77,6 +87,7 @@ pub async fn run(tail: Tail, outbox: Outbox, stop: CancellationToken) -> anyhow:
     tailer.counters = counters;
     tailer.keep = Box::new(keep);
     tailer.stop = stop;
+    tailer.once = once;
     tasks::blocking(move || {
         (tailer.keep)(orphans);
         tailer.run();

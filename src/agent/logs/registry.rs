@@ -146,6 +146,49 @@ pub(super) fn load(kept: Vec<(String, Vec<u8>)>) -> (Vec<Entry>, Vec<Kept>) {
     (entries, orphans)
 }
 
+/// What the registry knows of one file, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RegistryEntry {
+    /// Names the contents: part of the ids of their documents.
+    pub key: String,
+    /// Where the file was seen last.
+    pub path: String,
+    /// Bytes of which every line has an outcome.
+    pub offset: u64,
+    /// Bytes the file had when it was seen last.
+    pub size: u64,
+    /// The entries of the store's registry that make this one: without them the file is unknown, and read from its
+    /// beginning under the same ids.
+    #[serde(skip)]
+    pub names: Vec<String>,
+}
+
+/// The files of a store's registry, by path. What can't be read is listed under its name alone.
+pub fn registry_entries(kept: Vec<(String, Vec<u8>)>) -> Vec<RegistryEntry> {
+    let unreadable = |name: &str| RegistryEntry {
+        key: name.to_owned(),
+        path: String::new(),
+        offset: 0,
+        size: 0,
+        names: vec![name.to_owned()],
+    };
+    let broken = kept.iter().filter(|(name, value)| {
+        name.starts_with(IDENTITY) && serde_json::from_slice::<Entry>(value).is_err()
+    });
+    let mut listed: Vec<RegistryEntry> = broken.map(|(name, _)| unreadable(name)).collect();
+    let (entries, orphans) = load(kept);
+    listed.extend(orphans.iter().map(|(name, _)| unreadable(name)));
+    listed.extend(entries.into_iter().map(|entry| RegistryEntry {
+        key: entry.key.as_str().to_owned(),
+        offset: entry.offset,
+        size: entry.size_seen,
+        names: vec![entry.identity().0, entry.offset_key()],
+        path: entry.path,
+    }));
+    listed.sort_by(|a, b| (&a.path, &a.key).cmp(&(&b.path, &b.key)));
+    listed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +218,16 @@ mod tests {
         kept.push((acknowledged.offset_key(), acknowledged.offset_value()));
         kept.push(("file/broken".into(), b"{".to_vec()));
         kept.push(("offset/orphan".into(), b"7".to_vec()));
+        let listed = registry_entries(kept.clone());
+        let plain: Vec<_> = listed
+            .iter()
+            .map(|entry| (entry.path.as_str(), entry.offset, entry.size))
+            .collect();
+        let path = "/var/log/a.log";
+        assert_eq!(plain[..2], [("", 0, 0), ("", 0, 0)]);
+        assert!(plain.contains(&(path, 4, 8)) && plain.contains(&(path, 0, 8)));
+        let names: BTreeSet<_> = listed.iter().flat_map(|entry| &entry.names).collect();
+        assert!(kept.iter().all(|(name, _)| names.contains(name)));
         let (mut loaded, orphans) = load(kept);
         loaded.sort_by_key(|entry| entry.node.inode);
         assert_eq!(loaded, [acknowledged, fresh]);

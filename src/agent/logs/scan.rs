@@ -114,6 +114,11 @@ impl Scanner {
         found
     }
 
+    /// Files whose trouble was said and lasts.
+    pub(super) fn unreadable(&self) -> usize {
+        self.unreadable.len()
+    }
+
     /// Reads the beginning of a file anew at the next scan, even if neither its size nor its time have changed.
     pub(super) fn forget(&mut self, node: Node) {
         self.heads.remove(&(node.device, node.inode));

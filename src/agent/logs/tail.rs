@@ -27,6 +27,9 @@ use crate::{config, slot};
 /// Bytes of one file that are read before it is the next one's turn; what one batch may hold.
 const TURN_BYTES: usize = 32 * 1024;
 
+/// Counts the files that a tailer with an end could not read to theirs.
+pub const UNREAD: &str = "log_files_unread";
+
 /// The longest wait before the signal to stop is heard.
 const STOP_CHECK: Duration = Duration::from_millis(250);
 
@@ -65,6 +68,8 @@ pub(super) struct Tailer {
     pub(super) counters: Arc<Counters>,
     pub(super) keep: Keep,
     pub(super) stop: CancellationToken,
+    /// Ends at the end of all files.
+    pub(super) once: bool,
     sections: Vec<config::Logs>,
     batches: mpsc::Sender<LogBatch>,
     pace: Pace,
@@ -75,6 +80,8 @@ pub(super) struct Tailer {
     /// At most a turn's batch, and a last one for each file that is gone.
     outgoing: VecDeque<LogBatch>,
     next_scan: Instant,
+    /// The last scan could not yet tell whether some file is a copy.
+    has_undecided: bool,
     buffer: Vec<u8>,
 }
 
@@ -96,6 +103,7 @@ impl Tailer {
             counters: Arc::default(),
             keep: Box::new(|_| true),
             stop: CancellationToken::new(),
+            once: false,
             sections,
             batches,
             pace,
@@ -105,11 +113,12 @@ impl Tailer {
             followed: followed.collect(),
             outgoing: VecDeque::new(),
             next_scan: now,
+            has_undecided: false,
             buffer: vec![0; TURN_BYTES],
         })
     }
 
-    /// Until `stop`, or until nobody takes batches.
+    /// Until `stop`, or until nobody takes batches; `once`: until a round in which no file had more to read.
     pub(super) fn run(mut self) {
         while !self.stop.is_cancelled() {
             let now = Instant::now();
@@ -126,9 +135,30 @@ impl Tailer {
                 }
                 index += 1;
             }
+            if is_idle && self.once && !self.has_undecided {
+                self.finish();
+                return;
+            }
             if is_idle {
                 self.wait();
             }
+        }
+    }
+
+    /// Hands on what would wait for further lines, and counts the files that were not read to their ends.
+    fn finish(&mut self) {
+        let mut unread = self.scanner.unreadable() as u64;
+        for index in 0..self.followed.len() {
+            let followed = &mut self.followed[index];
+            let records = followed.reader.as_mut().map(Reader::finish);
+            self.batch(index, &records.unwrap_or_default(), false);
+            let followed = &self.followed[index];
+            let is_read = followed.section.is_none() || followed.is_at_end();
+            unread += u64::from(!is_read);
+        }
+        self.hand_on();
+        if unread > 0 {
+            self.counters.count(UNREAD, unread);
         }
     }
 
@@ -203,6 +233,7 @@ impl Tailer {
         let replaced = replaced(&known, &found, &identities);
         let mut is_there = vec![false; known.len()];
         let mut new = Vec::new();
+        self.has_undecided = false;
         for (found, identity) in found.into_iter().zip(identities) {
             self.hints.watch_folder_of(&found.seen.path);
             match identity {
@@ -210,7 +241,8 @@ impl Tailer {
                     is_there[index] = true;
                     self.followed[index].refind(&self.sections[found.section], found);
                 }
-                Identity::CopyOf(_) | Identity::Undecided => {}
+                Identity::CopyOf(_) => {}
+                Identity::Undecided => self.has_undecided |= found.seen.size > 0,
                 Identity::New { generation } => new.push((found, generation)),
             }
         }

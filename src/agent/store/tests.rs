@@ -161,11 +161,14 @@ fn a_second_owner_is_refused_and_dead_letters_are_readable_beside_the_first() {
         )
     );
     let mut seen = Vec::new();
-    read_dead_letters(dir.path(), |key, letter| {
-        seen.push((key, letter.id, letter.reason));
-        Ok(())
-    })
-    .unwrap();
+    let beside = Beside::open(dir.path()).unwrap();
+    beside
+        .each_dead_letter(|key, letter| {
+            let letter = letter.unwrap();
+            seen.push((key, letter.id, letter.reason));
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(seen[1], (1, "00000001".into(), "no such field".into()));
     assert_eq!(store.totals().dead_letters().records, 2);
 }

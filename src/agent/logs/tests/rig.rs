@@ -36,6 +36,7 @@ pub(super) struct Rig {
     folder: TempDir,
     pattern: &'static str,
     pub(super) max_line_bytes: usize,
+    pub(super) once: bool,
     pub(super) registry: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// Files with a batch that was not acknowledged: nothing after it is.
     unacknowledged: HashSet<String>,
@@ -57,6 +58,7 @@ impl Rig {
             folder: tempfile::tempdir().unwrap(),
             pattern,
             max_line_bytes: 1_000,
+            once: false,
             registry: Arc::default(),
             unacknowledged: HashSet::new(),
             stored: BTreeMap::new(),
@@ -87,6 +89,7 @@ impl Rig {
         tailer.agent_id = "agent".into();
         tailer.counters = self.counters.clone();
         tailer.stop = stop.clone();
+        tailer.once = self.once;
         let registry = self.registry.clone();
         tailer.keep = Box::new(move |changes| {
             changes
@@ -153,6 +156,20 @@ impl Rig {
         } else if !self.unacknowledged.contains(&batch.file) {
             put(&self.registry, (batch.file, batch.entry));
         }
+    }
+
+    /// Takes batches until the tailer ends by itself. Returns all messages that are stored.
+    pub(super) async fn take_to_the_end(&mut self) -> Vec<&str> {
+        let mut running = self.running.take().unwrap();
+        while let Some(batch) = running.batches.recv().await {
+            self.store(&batch);
+            self.commit(batch, true);
+        }
+        tokio::task::spawn_blocking(|| running.thread.join())
+            .await
+            .unwrap()
+            .unwrap();
+        self.stored.values().map(String::as_str).collect()
     }
 
     /// Takes batches until these lines, and no others, are stored.

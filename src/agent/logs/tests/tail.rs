@@ -6,6 +6,8 @@ use std::fs;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::agent::logs::UNREAD;
+
 use super::rig::{Rig, is_open, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,6 +17,29 @@ async fn a_partial_line_waits_for_its_end() {
     rig.expect(&["one"]).await;
     rig.append("a.log", "o\n");
     rig.expect(&["one", "two"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_it_reads_all_there_is_and_goes_on_there_the_next_time() {
+    let mut rig = Rig::new("*.log");
+    rig.once = true;
+    rig.append("a.log", "one\ntrace\n  at x\n");
+    rig.append("b.log", "two\nwithout an end");
+    rig.append("c.log", "");
+    rig.start();
+    let mut stored = rig.take_to_the_end().await;
+    stored.sort_unstable();
+    assert_eq!(stored, ["one", "trace\n  at x", "two", "without an end"]);
+    assert_eq!(rig.counters.tallies().counted.get(UNREAD), None);
+
+    rig.append("a.log", "three\n");
+    rig.start();
+    let mut stored = rig.take_to_the_end().await;
+    stored.sort_unstable();
+    assert_eq!(
+        stored,
+        ["one", "three", "trace\n  at x", "two", "without an end"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
