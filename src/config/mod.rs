@@ -32,7 +32,7 @@ pub use self::execution::Execution;
 pub use self::file::{Environment, Problem, parse};
 pub use self::fingerprint::Fingerprint;
 pub use self::host::Host;
-pub use self::logs::Logs;
+pub use self::logs::{Format, Journald, Logs, Multiline, Pattern, StartAt};
 pub use self::node::Node;
 pub use self::secret::Secret;
 pub use self::status::{Listen, Status};

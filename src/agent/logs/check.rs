@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 
 use super::client::Client;
-use super::frame::{Framer, Line};
-use super::multiline::{Joiner, Record};
-use super::record::{Origin, Reading, event};
+use super::lines::{LANES, Lines, Shape};
+use super::multiline::Record;
+use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
 use crate::event::Event;
 use crate::{config, slot};
@@ -23,23 +23,20 @@ pub fn read(client: Client, text: &str, now: DateTime<Utc>) -> Vec<Event> {
         written_at: now,
         zone: Zone::Utc,
     };
+    let place = Place::File {
+        key: "text",
+        path: "text",
+    };
     let origin = Origin {
         agent_id: "check",
-        file_key: "text",
-        path: "text",
+        place,
         client,
     };
-    let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
-    let mut joiner = Joiner::default();
-    let mut records = Vec::new();
-    let mut join = |line: Line| {
-        let begins_record = client.begins_record(&line.text);
-        records.extend(joiner.push(line, begins_record));
-    };
-    framer.push(text.as_bytes(), &mut join);
-    framer.finish().map(&mut join);
-    records.extend(joiner.flush());
+    let mut lines = lines_of(client);
+    let mut records = lines.push(text.as_bytes());
+    records.extend(lines.finish());
     let events = records.into_iter().map(|record| {
+        let reading = reading.of(&record);
         let parsed = client.parse(&record.text, &reading);
         event(&record, parsed, origin, &reading)
     });
@@ -102,11 +99,14 @@ fn check_file(
     let path = path.to_string_lossy();
     let origin = Origin {
         agent_id: "check",
-        file_key: &path,
-        path: &path,
+        place: Place::File {
+            key: &path,
+            path: &path,
+        },
         client,
     };
     let mut print = |record: Record| -> anyhow::Result<()> {
+        let reading = reading.of(&record);
         let parsed = client.parse(&record.text, &reading);
         summary.records += 1;
         summary.typed += u64::from(parsed.is_typed());
@@ -116,8 +116,7 @@ fn check_file(
         Ok(out.write_all(b"\n")?)
     };
 
-    let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
-    let mut joiner = Joiner::default();
+    let mut lines = lines_of(client);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let bytes = match file.read(&mut buffer) {
@@ -126,16 +125,19 @@ fn check_file(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
-        let mut complete = Vec::new();
-        framer.push(&buffer[..bytes], |line| {
-            let begins_record = client.begins_record(&line.text);
-            complete.extend(joiner.push(line, begins_record));
-        });
-        complete.into_iter().try_for_each(&mut print)?;
+        lines
+            .push(&buffer[..bytes])
+            .into_iter()
+            .try_for_each(&mut print)?;
     }
-    let last = framer.finish().and_then(|line| {
-        let begins_record = client.begins_record(&line.text);
-        joiner.push(line, begins_record)
-    });
-    last.into_iter().chain(joiner.flush()).try_for_each(print)
+    lines.finish().into_iter().try_for_each(print)
+}
+
+/// As a section with no other key than the client has them.
+fn lines_of(client: Client) -> Lines {
+    let section = config::Logs {
+        client,
+        ..config::Logs::default()
+    };
+    Lines::new(Shape::of(&section), 0, [0; LANES])
 }

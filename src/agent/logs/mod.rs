@@ -5,22 +5,32 @@
 
 mod check;
 mod client;
+mod container;
+mod contents;
 mod file;
 mod followed;
 mod frame;
 pub mod fuzz;
 mod generic;
+mod gzip;
 mod hints;
 mod identity;
+mod known;
+mod lines;
+mod listing;
 mod lodestar;
 mod multiline;
 mod record;
 mod registry;
+mod rescan;
 mod scan;
+mod schedule;
+mod slots;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 
 use std::sync::Arc;
 

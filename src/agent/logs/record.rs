@@ -69,6 +69,16 @@ pub(super) struct Reading {
     pub(super) zone: Zone,
 }
 
+impl Reading {
+    /// For a record: whoever took it from its writer knows the year better than the file.
+    pub(super) fn of(self, record: &Record) -> Self {
+        Self {
+            written_at: record.stamp.at.unwrap_or(self.written_at),
+            ..self
+        }
+    }
+}
+
 /// A record as its client meant it.
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -137,23 +147,45 @@ impl Parsed {
     }
 }
 
-/// Where the records of a file come from and go to.
+/// Where a record comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) agent_id: &'a str,
-    pub(super) file_key: &'a str,
-    pub(super) path: &'a str,
+    pub(super) place: Place<'a>,
     pub(super) client: Client,
 }
 
-/// The document of a record. Its id is the record's place, so that a line read again is the same document.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    File { key: &'a str, path: &'a str },
+    Journal { unit: &'a str, cursor: &'a str },
+}
+
+impl Place<'_> {
+    /// A line read again from the same place is the same document.
+    fn id(self, agent_id: &str, offset: u64) -> DocumentId {
+        match self {
+            Self::File { key, .. } => DocumentId::of(&[agent_id, key, &offset.to_string()]),
+            Self::Journal { cursor, .. } => DocumentId::of(&[agent_id, "journal", cursor]),
+        }
+    }
+}
+
+/// The document of a record.
 pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &Reading) -> Event {
     let stream = DataStream::ClientLog;
-    let id = DocumentId::of(&[origin.agent_id, origin.file_key, &record.offset.to_string()]);
-    let at = parsed.time.map_or(reading.at, |time| time.at);
-    let time_source = match parsed.time {
-        None => Some("read"),
-        Some(time) => time.is_ambiguous.then_some("ambiguous"),
+    let id = origin.place.id(origin.agent_id, record.offset);
+    let stamp = record.stamp;
+    let time = parsed.time.map(|time| time.at);
+    let at = time.or(stamp.at).unwrap_or(reading.at);
+    let time_source = match (parsed.time, stamp.at) {
+        (Some(time), _) => time.is_ambiguous.then_some("ambiguous"),
+        (None, Some(_)) => Some(stamp.by),
+        (None, None) => Some("read"),
+    };
+    let (path, offset, unit) = match origin.place {
+        Place::File { path, .. } => (Some(path), Some(record.offset), None),
+        Place::Journal { unit, .. } => (None, None, Some(unit)),
     };
     let mut event = Event::new(stream, id, at);
     event.document.extend(parsed.fields);
@@ -164,8 +196,11 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
         .with("event.dataset", stream.dataset())
         .with("event.action", parsed.action.name())
         .with("event.created", timestamp(reading.at))
-        .with("log.file.path", origin.path)
-        .with("log.offset", record.offset)
+        .with_some("log.file.path", path)
+        .with_some("log.offset", offset)
+        .with_some("systemd.unit", unit)
+        .with_some("stream", stamp.stream)
+        .with_some("ethereum.log.written_at", stamp.at.map(timestamp))
         .with("service.name", origin.client.name())
         .with_some("ethereum.layer", origin.client.layer())
         .with_some("ethereum.log.time_source", time_source)

@@ -66,7 +66,9 @@ async fn a_renamed_file_is_read_to_its_end_whether_its_new_name_matches_or_not()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_file_is_read_to_its_end_and_forgotten() {
-    let mut rig = Rig::started("*.log");
+    let mut rig = Rig::new("*.log");
+    rig.pace.forget = std::time::Duration::from_millis(100);
+    rig.start();
     rig.append("a.log", "one\n");
     rig.expect(&["one"]).await;
     rig.append("a.log", "two\nno end");
@@ -138,7 +140,7 @@ async fn after_a_kill_only_what_was_not_acknowledged_comes_again_under_the_same_
 #[tokio::test(flavor = "multi_thread")]
 async fn long_lines_and_bytes_that_are_no_text_are_counted() {
     let mut rig = Rig::new("a.log");
-    rig.max_line_bytes = 4;
+    rig.section.max_line_bytes = 4;
     rig.start();
     rig.append("a.log", b"12345678\n\xff\nok\n");
     rig.expect(&["1234", "\u{fffd}", "ok"]).await;
