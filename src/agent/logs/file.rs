@@ -31,7 +31,7 @@ enum Source {
         last: Vec<u8>,
     },
     Packed {
-        unpacker: Unpacker<File>,
+        unpacker: Box<Unpacker<File>>,
         disk_bytes: u64,
     },
 }
@@ -93,7 +93,7 @@ impl Reader {
         let source = if is_packed {
             // What was promised was compared when the file was found; unpacking it twice would be dear.
             Source::Packed {
-                unpacker: Unpacker::new(file),
+                unpacker: Box::new(Unpacker::new(file)),
                 disk_bytes: metadata.len(),
             }
         } else {

@@ -15,6 +15,7 @@ mod generic;
 mod gzip;
 mod hints;
 mod identity;
+mod journal;
 mod known;
 mod lines;
 mod listing;
@@ -49,7 +50,8 @@ use super::counters::Counters;
 use super::outbox::Outbox;
 use super::ship::LogBatch;
 use super::store::{Change, StoreHandle};
-use crate::{config, tasks};
+use crate::config;
+use crate::tasks::{self, Tasks};
 
 /// What the tailer of all sections works with.
 pub struct Tail {
@@ -63,21 +65,40 @@ pub struct Tail {
     pub once: bool,
 }
 
-/// What can be said of the sections without looking at a file: whether their patterns can be read.
+/// What can be said of the sections without looking at a file: whether their patterns can be read, and whether each
+/// unit of a journal is followed once.
 pub fn check_sections(sections: &[config::Logs]) -> anyhow::Result<()> {
+    journal::check(sections)?;
     scan::Scanner::new(sections).map(drop)
 }
 
-/// Follows the files until `stop`, on a thread of its own: reading files blocks.
+/// Follows files and journals until `stop`.
 pub async fn run(tail: Tail, outbox: Outbox, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut tasks = Tasks::new(stop.clone());
+    for (journal, kept) in journal::of(&tail, outbox.agent_id()) {
+        let stop = stop.clone();
+        let name = format!("journal of {}", journal.unit);
+        tasks.spawn(name, async move {
+            journal.run(kept, stop).await;
+            Ok(())
+        });
+    }
+    let tailer = follow_files(tail, outbox.agent_id().to_owned(), stop);
+    tasks.spawn("files", tailer);
+    tasks.join().await
+}
+
+/// On a thread of its own: reading files blocks.
+async fn follow_files(tail: Tail, agent_id: String, stop: CancellationToken) -> anyhow::Result<()> {
     let Tail {
-        sections,
+        mut sections,
         registry,
         store,
         batches,
         counters,
         once,
     } = tail;
+    sections.retain(|section| section.journald.is_none());
     let (runtime, stopped) = (Handle::current(), stop.clone());
     let keep = move |registry: Vec<Kept>| {
         let change = Change {
@@ -93,7 +114,7 @@ pub async fn run(tail: Tail, outbox: Outbox, stop: CancellationToken) -> anyhow:
     };
     let (known, orphans) = registry::load(registry);
     let mut tailer = Tailer::new(sections, known, batches, Pace::PRODUCTION)?;
-    tailer.agent_id = outbox.agent_id().to_owned();
+    tailer.agent_id = agent_id;
     tailer.counters = counters;
     tailer.keep = Box::new(keep);
     tailer.stop = stop;
