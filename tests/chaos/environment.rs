@@ -1,5 +1,9 @@
 //! What the environment asks of the tests. The one place that reads it.
 
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use url::Url;
 
 /// How many schedules, how many of them at once.
@@ -9,32 +13,35 @@ pub(crate) struct Tier {
     pub(crate) at_once: usize,
 }
 
-/// `ETHMON_CHAOS_TIER` is `quick` (the default), `full` or `soak`; `ETHMON_CHAOS_SCHEDULES` is a number of its own.
+/// `ETHMON_CHAOS_TIER` is `quick` (the default), `full` or `soak`; `ETHMON_CHAOS_SCHEDULES` and `ETHMON_CHAOS_AT_ONCE` are
+/// numbers of one's own.
 pub(crate) fn tier() -> Tier {
-    let mut tier = match variable("ETHMON_CHAOS_TIER").as_deref() {
-        None | Some("quick") => Tier {
-            schedules: 5,
-            at_once: 5,
-        },
-        Some("full") => Tier {
-            schedules: 40,
-            at_once: 10,
-        },
-        Some("soak") => Tier {
-            schedules: 200,
-            at_once: 10,
-        },
+    let (schedules, at_once) = match variable("ETHMON_CHAOS_TIER").as_deref() {
+        None | Some("quick") => (5, 5),
+        Some("full") => (40, 10),
+        Some("soak") => (200, 10),
         Some(other) => panic!("ETHMON_CHAOS_TIER is {other:?}, not quick, full or soak"),
     };
-    if let Some(schedules) = variable("ETHMON_CHAOS_SCHEDULES") {
-        tier.schedules = schedules.parse().unwrap();
+    Tier {
+        schedules: number("ETHMON_CHAOS_SCHEDULES").unwrap_or(schedules),
+        at_once: number("ETHMON_CHAOS_AT_ONCE").unwrap_or(at_once),
     }
-    tier
 }
 
 /// `ETHMON_CHAOS_SEED`: the one schedule to run.
 pub(crate) fn seed() -> Option<u64> {
-    Some(variable("ETHMON_CHAOS_SEED")?.parse().unwrap())
+    number("ETHMON_CHAOS_SEED")
+}
+
+/// `ETHMON_CHAOS_PROGRAM`: another build of ethmon than the one that belongs to the tests.
+pub(crate) fn program() -> PathBuf {
+    let ours = || env!("CARGO_BIN_EXE_ethmon").to_owned();
+    variable("ETHMON_CHAOS_PROGRAM").unwrap_or_else(ours).into()
+}
+
+/// Whether everything that the tests need must be here.
+pub(crate) fn is_ci() -> bool {
+    variable("CI").is_some()
 }
 
 /// The real Elasticsearch, where there is one; where CI is set there must be.
@@ -42,11 +49,12 @@ pub(crate) fn elasticsearch() -> Option<Url> {
     if let Some(url) = variable("ETHMON_TEST_ELASTICSEARCH") {
         return Some(url.parse().unwrap());
     }
-    assert!(
-        variable("CI").is_none(),
-        "ETHMON_TEST_ELASTICSEARCH is not set"
-    );
+    assert!(!is_ci(), "ETHMON_TEST_ELASTICSEARCH is not set");
     None
+}
+
+fn number<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
+    Some(variable(name)?.parse().unwrap())
 }
 
 #[allow(clippy::disallowed_methods)]

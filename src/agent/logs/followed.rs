@@ -29,6 +29,8 @@ pub(super) struct Followed {
     pub(super) short_at: Option<u64>,
     /// The reader found other contents, but the scan has not said what they are.
     pub(super) is_doubtful: bool,
+    /// Lines that begin before this may have been sent before the start.
+    pub(super) in_doubt_to: u64,
     /// When it was last seen to grow.
     pub(super) grew_at: Instant,
     pub(super) missing_since: Option<Instant>,
@@ -39,6 +41,8 @@ pub(super) struct Followed {
     is_kept: bool,
     /// The registry does not know where its first line is.
     starts_later: bool,
+    /// It was there before the start.
+    is_of_last_life: bool,
 }
 
 impl Followed {
@@ -53,20 +57,24 @@ impl Followed {
             read_to: entry.position.offset,
             short_at: None,
             is_doubtful: false,
+            in_doubt_to: 0,
             grew_at: now,
             missing_since: Some(now),
             held_back: None,
             is_kept: true,
             starts_later: false,
+            is_of_last_life: true,
             entry,
         }
     }
 
-    /// A file that was not known. It begins at its beginning unless a position is given.
+    /// A file that was not known: the registry may have been lost, where it is of the last life. It begins at its beginning
+    /// unless a position is given.
     pub(super) fn new(
         found: &Found,
         generation: u32,
         begin: Option<Position>,
+        is_of_last_life: bool,
         now: Instant,
     ) -> Self {
         let seen = &found.seen;
@@ -98,6 +106,7 @@ impl Followed {
         Self {
             is_kept: false,
             starts_later,
+            is_of_last_life,
             missing_since: None,
             ..Self::unfound(entry, now)
         }
@@ -153,6 +162,13 @@ impl Followed {
         }
         if entry.gone_at_ms.take().is_some() {
             self.is_kept = false;
+        }
+        if self.section.is_none() && self.is_of_last_life {
+            self.in_doubt_to = if seen.packed.is_some() {
+                u64::MAX
+            } else {
+                seen.size
+            };
         }
         if seen.packed.is_none() {
             entry.size_seen = entry.size_seen.max(seen.size);
@@ -290,12 +306,17 @@ impl Followed {
         let wanted = records
             .iter()
             .filter(|record| is_wanted(&record.text, config));
-        let events: Vec<_> = wanted.map(to_event).collect();
+        let mut in_doubt = 0;
+        let events: Vec<_> = wanted
+            .inspect(|record| in_doubt += usize::from(record.offset < self.in_doubt_to))
+            .map(to_event)
+            .collect();
         let excluded = (records.len() - events.len()) as u64;
         let batch = LogBatch {
             file: self.entry.offset_key(),
             path: self.entry.path.clone(),
             entry: Some(self.entry.offset_value()),
+            in_doubt,
             events,
         };
         (Some(batch), excluded)
@@ -307,6 +328,7 @@ impl Followed {
             file: self.entry.offset_key(),
             path: self.entry.path.clone(),
             entry: None,
+            in_doubt: 0,
             events: Vec::new(),
         }
     }

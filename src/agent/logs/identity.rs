@@ -7,7 +7,7 @@
 use std::borrow::Borrow;
 use std::path::Path;
 
-use super::known::Known;
+use super::known::{Beside, Known};
 use super::registry::{Entry, Node};
 
 /// A file as a scan found it.
@@ -19,7 +19,7 @@ pub(super) struct Seen {
     pub(super) size: u64,
     /// The file is packed; so long it says it is unpacked, modulo 2³².
     pub(super) packed: Option<u32>,
-    /// Nobody has written to it for a while.
+    /// Nobody has written to it for a while, as far as we watched.
     pub(super) is_settled: bool,
     /// Its first bytes, unpacked, as many as a fingerprint takes.
     pub(super) head: std::sync::Arc<[u8]>,
@@ -101,6 +101,8 @@ pub(super) fn identify(
             }
         }
     }
+    let unclaimed_files = (0..seen.len()).filter(|s| identities[*s].is_none());
+    let beside = Beside::of(unclaimed_files.map(|s| (s, seen[s])));
     let mut unclaimed = |s: usize| {
         let file = seen[s];
         if is_in_the_making(file) {
@@ -108,26 +110,36 @@ pub(super) fn identify(
         }
         let originals = || index.like(file).filter_map(|k| Some((k, owner[k]?)));
         let generation = next_generation(known, &index, file);
+        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait.
+        let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
         let mut is_unclear = unanswered[s];
         let mut copied = None;
         for (k, original) in originals() {
-            let original_file = seen[original];
-            // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait.
-            let may_be_copy =
-                generation == 0 && !file.is_settled && begins_alike(original_file, file);
-            let is_whole = is_copy(original_file, file);
-            if is_whole || may_be_copy {
+            let is_whole = is_copy(seen[original], file);
+            let is_part = generation == 0 && may_be_copy(seen[original]);
+            if is_whole || is_part {
                 let answer = contents.is_copy(s, original);
-                is_unclear |= answer.is_none() || may_be_copy && answer == Some(true);
+                is_unclear |= answer.is_none() || is_part && answer == Some(true);
                 if is_whole && answer == Some(true) {
                     copied = Some(k);
                     break;
                 }
             }
         }
+        // Both may be new, and the original is known by the next scan.
+        let mut new_originals = beside.originals(file).filter(|t| {
+            let original = seen[*t];
+            original.path.len() < file.path.len() && !original.head.is_empty()
+        });
         if let Some(k) = copied {
             Identity::CopyOf(k)
-        } else if is_unclear || generation == 0 && file.head.is_empty() {
+        } else if is_unclear
+            || generation == 0 && file.head.is_empty()
+            || new_originals.any(|t| {
+                (may_be_copy(seen[t]) || is_copy(seen[t], file))
+                    && contents.is_copy(s, t) != Some(false)
+            })
+        {
             Identity::Undecided
         } else {
             Identity::New { generation }
@@ -183,10 +195,11 @@ fn begins_alike(original: &Seen, seen: &Seen) -> bool {
     one_begins_the_other && is_beside(seen, original)
 }
 
-/// The logs of two programs may have one name and one beginning, but not one folder.
+/// The logs of two programs may have one name and one beginning, but not one folder. Copies may be put into a folder in it.
 fn is_beside(seen: &Seen, original: &Seen) -> bool {
-    Path::new(&seen.path).parent() == Path::new(&original.path).parent()
-        && is_rotation(&seen.path, &original.path)
+    let folder = Path::new(&original.path).parent();
+    let mut folders = Path::new(&seen.path).ancestors().skip(1).take(2);
+    folders.any(|parent| Some(parent) == folder) && is_rotation(&seen.path, &original.path)
 }
 
 /// `geth.log.1`, `geth-2026-11-21.log` and `geth.log` itself are rotations of `geth.log`; `geth2.log` is not.

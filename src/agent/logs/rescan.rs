@@ -97,9 +97,12 @@ impl Tailer {
                 is_astray && entry.gone_at_ms.is_none()
             });
             let elsewhere = elsewhere.map(|followed| &followed.entry);
-            found = self
-                .scanner
-                .scan(slot::now(), elsewhere, self.slots.free(), &self.counters);
+            found = self.scanner.scan(
+                (slot::now(), now),
+                elsewhere,
+                self.slots.free(),
+                &self.counters,
+            );
             for found in &mut found {
                 found.has_changed |= changed.contains(&found.seen.node);
             }
@@ -141,7 +144,9 @@ impl Tailer {
         }
         for (found, generation) in new {
             let begin = self.begin(&found);
-            let id = self.follow(Followed::new(&found, generation, begin, now));
+            let is_of_last_life = !self.has_scanned;
+            let followed = Followed::new(&found, generation, begin, is_of_last_life, now);
+            let id = self.follow(followed);
             self.refind(id, found, now);
         }
         self.forget_surplus();

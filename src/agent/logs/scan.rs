@@ -6,11 +6,12 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use glob::Pattern;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::file::{self, head_of};
@@ -22,7 +23,7 @@ use crate::agent::counters::Counters;
 use crate::config;
 
 /// A file that was not written for so long is not being copied.
-const SETTLED: TimeDelta = TimeDelta::seconds(2);
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Looks for files; remembers the beginnings of those that did not change since it looked last.
 pub(super) struct Scanner {
@@ -49,6 +50,8 @@ struct Section {
 struct Head {
     size: u64,
     written_at: DateTime<Utc>,
+    /// When it was first seen so. Not asked of `written_at`: clocks are set, and files touched.
+    since: Instant,
     packed: Option<u32>,
     bytes: Arc<[u8]>,
 }
@@ -114,7 +117,7 @@ impl Scanner {
     /// for by their inode beside where they were. At most `max_open` files are left open.
     pub(super) fn scan<'a>(
         &mut self,
-        now: DateTime<Utc>,
+        (now, at): (DateTime<Utc>, Instant),
         missing: impl Iterator<Item = &'a Entry>,
         max_open: usize,
         counters: &Counters,
@@ -143,7 +146,7 @@ impl Scanner {
         let mut found: Vec<Found> = Vec::new();
         let (mut heads, mut open) = (HashMap::new(), 0);
         for (index, (section, path)) in paths.iter().enumerate() {
-            match self.look_at(*section, path, now, &mut heads) {
+            match self.look_at(*section, path, at, &mut heads) {
                 Ok(Look::Found(mut file)) => {
                     file.file = file.file.take_if(|_| open < max_open);
                     open += usize::from(file.file.is_some());
@@ -217,7 +220,7 @@ impl Scanner {
         &mut self,
         section: usize,
         path: &str,
-        now: DateTime<Utc>,
+        now: Instant,
         heads: &mut HashMap<Inode, Head>,
     ) -> io::Result<Look> {
         let mut metadata = fs::metadata(path)?;
@@ -239,7 +242,7 @@ impl Scanner {
         let known = self.heads.remove(&identity).filter(|_| is_unchanged);
         let head = match (known, &file) {
             (Some(head), _) => head,
-            (None, Some(file)) => Head::read(file, &metadata)?,
+            (None, Some(file)) => Head::read(file, &metadata, now)?,
             (None, None) => return Ok(Look::Again),
         };
         if head.packed.is_none() && path.ends_with(".gz") && head.size > 0 {
@@ -256,7 +259,7 @@ impl Scanner {
                 inode: identity.1,
                 born_ns: born.map_or(0, |born| u64::try_from(born.as_nanos()).unwrap_or(0)),
             },
-            is_settled: !(TimeDelta::zero()..SETTLED).contains(&(now - head.written_at)),
+            is_settled: now - head.since >= SETTLED,
             size: head.size,
             packed: head.packed,
             head: head.bytes.clone(),
@@ -297,7 +300,7 @@ impl Section {
 }
 
 impl Head {
-    fn read(file: &File, metadata: &Metadata) -> io::Result<Self> {
+    fn read(file: &File, metadata: &Metadata, now: Instant) -> io::Result<Self> {
         let mut bytes = head_of(file)?;
         let mut packed = None;
         if gzip::is_gzip(&bytes) {
@@ -307,6 +310,7 @@ impl Head {
         Ok(Self {
             size: metadata.len(),
             written_at: DateTime::from(metadata.modified()?),
+            since: now,
             packed,
             bytes: bytes.into(),
         })

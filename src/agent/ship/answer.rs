@@ -29,7 +29,7 @@ impl Ship {
                 if sent.is_measure {
                     self.pace.measured(took);
                 }
-                self.judge(batch.items, answer.verdicts, sent.at_ms, now);
+                self.judge(batch.items, answer.verdicts, sent.at, now);
             }
             Err(SendError::TooLarge { .. }) => {
                 self.connected();
@@ -48,17 +48,14 @@ impl Ship {
             Err(error) => {
                 let mut batch = batch;
                 if error.leaves_doubt() {
-                    batch
-                        .items
-                        .iter_mut()
-                        .for_each(|item| item.doubt(sent.at_ms));
+                    batch.items.iter_mut().for_each(|item| item.doubt(sent.at));
                 }
                 self.failed(batch, &error, now);
             }
         }
     }
 
-    fn judge(&mut self, items: Vec<Item>, verdicts: Vec<Verdict>, sent_ms: u64, now: Instant) {
+    fn judge(&mut self, items: Vec<Item>, verdicts: Vec<Verdict>, sent_at: Instant, now: Instant) {
         let sent = items.len();
         let (mut soon, mut slowly) = (Vec::new(), Vec::new());
         for (mut item, verdict) in items.into_iter().zip(verdicts) {
@@ -85,7 +82,7 @@ impl Ship {
                 Verdict::Retry { status, reason } => {
                     item.attempts += 1;
                     if status == 408 || status >= 500 {
-                        item.doubt(sent_ms);
+                        item.doubt(sent_at);
                     }
                     if waits_for_operator {
                         self.tell_operator(&item, status, &reason);

@@ -15,6 +15,8 @@ pub struct LogBatch {
     pub path: String,
     /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
     pub entry: Option<Vec<u8>>,
+    /// So many of the events, the first ones, may have been sent before the start.
+    pub in_doubt: usize,
     pub events: Vec<Event>,
 }
 
@@ -56,12 +58,13 @@ impl Progress {
     pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, usize, Vec<Event>) {
         let number = BatchNumber(self.next);
         self.next += 1;
-        let in_doubt = self.in_doubt(&batch.file, batch.events.len());
+        let in_doubt = self.in_doubt(&batch.file, batch.in_doubt);
         let LogBatch {
             file,
             path,
             entry,
             events,
+            ..
         } = batch;
         self.files
             .entry(file.clone())
@@ -146,6 +149,7 @@ mod tests {
             file,
             path,
             entry: Some(vec![end]),
+            in_doubt: events,
             events: vec![event; events],
         }
     }

@@ -23,22 +23,21 @@ pub(super) struct Findings {
 impl Ship {
     /// Asks about those of the batch that may be there already, and gives the batch back where nobody needs to be asked.
     pub(super) fn look_up(&mut self, mut batch: Batch, now: Instant) -> Option<Batch> {
-        let is_in_doubt = |item: &Item| item.in_doubt_since.is_some();
+        let is_in_doubt = |item: &Item| item.in_doubt.is_some();
         if !self.known.may_look() || !batch.items.iter().any(is_in_doubt) {
             return Some(batch);
         }
         let list = self.known.list(&batch.items, now);
         if let Ok(list) = &list
-            && plan(batch.items.iter().filter_map(wanted), list).is_empty()
+            && plan(wanted(&batch.items, now), list).is_empty()
         {
             for item in &mut batch.items {
-                item.in_doubt_since = None;
+                item.in_doubt = None;
             }
             return Some(batch);
         }
-        let items = batch.items.iter().filter_map(wanted);
-        let items = items
-            .map(|(stream, id, since)| (stream.to_owned(), id.to_owned(), since))
+        let items = wanted(&batch.items, now)
+            .map(|(stream, id, age_ms)| (stream.to_owned(), id.to_owned(), age_ms))
             .collect();
         let looked = look_up(self.client.clone(), list, items);
         self.start(async move {
@@ -83,7 +82,7 @@ impl Ship {
         let mut rest = Vec::with_capacity(items.len());
         for mut item in items {
             let key = (item.record.index().to_owned(), item.record.id().to_owned());
-            if item.in_doubt_since.take().is_some() && stored.contains(&key) {
+            if item.in_doubt.take().is_some() && stored.contains(&key) {
                 if item.is_probe {
                     self.window.probe_answered(item.origin);
                 }
@@ -100,10 +99,12 @@ impl Ship {
     }
 }
 
-/// Data stream, id, and since when it is in doubt.
-fn wanted(item: &Item) -> Option<(&str, &str, u64)> {
-    let record = &item.record;
-    Some((record.index(), record.id(), item.in_doubt_since?))
+/// Those in doubt, as [`plan`] takes them.
+fn wanted(items: &[Item], now: Instant) -> impl Iterator<Item = (&str, &str, u64)> {
+    items.iter().filter_map(move |item| {
+        let (record, doubt) = (&item.record, item.in_doubt?);
+        Some((record.index(), record.id(), doubt.age_ms(now)))
+    })
 }
 
 /// Looks for what is in doubt. `list` as [`Known::list`] gave it.
@@ -122,7 +123,7 @@ async fn look_up(
     let mut stored = HashSet::new();
     let wanted = items
         .iter()
-        .map(|(stream, id, at)| (stream.as_str(), id.as_str(), *at));
+        .map(|(stream, id, age_ms)| (stream.as_str(), id.as_str(), *age_ms));
     for (name, ids) in plan(wanted, &list) {
         let held = client.held(name, &ids).await?;
         let stream = list.iter().find(|index| index.name == name);

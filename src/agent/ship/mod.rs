@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::doubt::{Known, since_last_life};
+use self::doubt::{Doubt, Known, age_at_start};
 pub use self::files::LogBatch;
 use self::files::Progress;
 use self::look_up::Findings;
@@ -126,7 +126,7 @@ struct Sent {
     batch: Batch,
     /// Before compression.
     bytes: usize,
-    at_ms: u64,
+    at: Instant,
     /// As many requests were under way as allowed, and more would have followed: its time tells something.
     is_measure: bool,
 }
@@ -136,6 +136,8 @@ struct Ship {
     client: Client,
     counters: Arc<Counters>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
+    started_at: Instant,
+    /// By the clock on the wall, milliseconds since 1970.
     started_ms: u64,
     /// Under way.
     requests: usize,
@@ -172,7 +174,8 @@ impl Ship {
             client,
             counters,
             work: FuturesUnordered::new(),
-            started_ms: now_ms(),
+            started_at: Instant::now(),
+            started_ms: u64::try_from(slot::now().timestamp_millis()).unwrap_or_default(),
             requests: 0,
             taking: false,
             settling: false,
@@ -241,7 +244,7 @@ impl Ship {
         let sent = Sent {
             batch,
             bytes: body.len(),
-            at_ms: now_ms(),
+            at: now,
             is_measure: hungry && self.pace.is_full(self.requests),
         };
         let client = self.client.clone();
@@ -262,7 +265,7 @@ impl Ship {
                 let records = records?;
                 self.spool_has_more |= !records.is_empty();
                 for (key, record) in records {
-                    let doubt = since_last_life(Some(record.taken_at_ms()), self.started_ms);
+                    let doubt = self.of_last_life(Some(record.taken_at_ms()));
                     self.hold(record, Origin::Spool(key), doubt);
                 }
             }
@@ -293,7 +296,7 @@ impl Ship {
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
             let dataset = event.stream.dataset();
-            let doubt = since_last_life(None, self.started_ms).filter(|_| in_doubt > 0);
+            let doubt = self.of_last_life(None).filter(|_| in_doubt > 0);
             in_doubt = in_doubt.saturating_sub(1);
             match seal.seal(event) {
                 Some(record) => {
@@ -307,14 +310,21 @@ impl Ship {
         self.counters.received(datasets.into_iter());
     }
 
-    fn hold(&mut self, record: Record, origin: Origin, in_doubt_since: Option<u64>) {
+    /// As for [`age_at_start`].
+    fn of_last_life(&self, taken_at_ms: Option<u64>) -> Option<Doubt> {
+        let age_ms = age_at_start(taken_at_ms, self.started_ms)?;
+        let at = self.started_at;
+        Some(Doubt { at, age_ms })
+    }
+
+    fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {
         self.window.add(origin, record.len());
         let item = Item {
             record,
             origin,
             attempts: 0,
             is_probe: false,
-            in_doubt_since,
+            in_doubt,
         };
         self.queue.push(item, Instant::now());
     }
@@ -347,10 +357,6 @@ impl Ship {
     fn start(&mut self, work: impl Future<Output = Done> + Send + 'static) {
         self.work.push(Box::pin(work));
     }
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(slot::now().timestamp_millis()).unwrap_or_default()
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::doubt::Doubt;
 use super::files::BatchNumber;
 use crate::agent::store::{Record, SpoolKey};
 use crate::elastic::{BadItem, BulkBody};
@@ -21,15 +22,17 @@ pub(super) struct Item {
     pub attempts: u32,
     /// It waits for a person, and finds out when they have acted.
     pub is_probe: bool,
-    /// It may be in the index already, stored at this time (milliseconds since 1970) or later: it is looked up before it is
-    /// sent again.
-    pub in_doubt_since: Option<u64>,
+    /// It may be in the index already: it is looked up before it is sent again.
+    pub in_doubt: Option<Doubt>,
 }
 
 impl Item {
     /// It was sent at this time, and what became of it is not known.
-    pub(super) fn doubt(&mut self, sent_ms: u64) {
-        self.in_doubt_since.get_or_insert(sent_ms);
+    pub(super) fn doubt(&mut self, sent_at: Instant) {
+        self.in_doubt.get_or_insert(Doubt {
+            at: sent_at,
+            age_ms: 0,
+        });
     }
 }
 
@@ -187,7 +190,7 @@ mod tests {
             origin,
             attempts: 0,
             is_probe: false,
-            in_doubt_since: None,
+            in_doubt: None,
         }
     }
 

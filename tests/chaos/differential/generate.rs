@@ -3,9 +3,13 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use serde_json::json;
 
 pub(super) struct Request {
+    /// [`BACKING`] stands for the name of a backing index, which has a date in it.
     pub(super) target: String,
+    /// What has the backing index.
+    pub(super) stream: String,
     pub(super) body: Vec<u8>,
     pub(super) is_gzipped: bool,
 }
@@ -27,6 +31,8 @@ impl Request {
     }
 }
 
+pub(super) const BACKING: &str = "BACKING";
+
 const TARGETS: [&str; 4] = [
     "/_bulk?require_data_stream=true",
     "/_bulk?require_data_stream=true&timeout=15000ms&filter_path=errors,took,items.*.status,items.*.error",
@@ -35,12 +41,18 @@ const TARGETS: [&str; 4] = [
 ];
 
 pub(super) fn request(dice: &mut StdRng, namespace: &str) -> Request {
-    if dice.random_ratio(1, 40) {
-        return Request {
-            target: format!("/{}/_rollover", stream(dice, namespace)),
-            body: Vec::new(),
-            is_gzipped: false,
-        };
+    let stream = stream(dice, namespace);
+    match dice.random_range(0..40) {
+        0 => {
+            return Request {
+                target: format!("/{stream}/_rollover"),
+                stream,
+                body: Vec::new(),
+                is_gzipped: false,
+            };
+        }
+        1..4 => return look_up(dice, stream),
+        _ => {}
     }
     let mut body = Vec::new();
     let items = *[1, 1, 2, 5, 20, 60].choose(dice).unwrap();
@@ -78,9 +90,29 @@ pub(super) fn request(dice: &mut StdRng, namespace: &str) -> Request {
     }
     Request {
         target: TARGETS.choose(dice).unwrap().to_string(),
+        stream,
         // Gzipped, an empty body is not empty.
         is_gzipped: dice.random_ratio(1, 3) && !body.is_empty(),
         body,
+    }
+}
+
+/// As the agent asks for what may be there already.
+fn look_up(dice: &mut StdRng, stream: String) -> Request {
+    let index = match dice.random_ratio(1, 8) {
+        true => ".ds-none-such-2026.01.01-000001",
+        false => BACKING,
+    };
+    let ids: Vec<String> = (0..dice.random_range(1..40))
+        .map(|_| format!("id-{}", dice.random_range(0..3_000)))
+        .collect();
+    Request {
+        target: format!(
+            "/{index}/_mget?_source=false&filter_path=docs._id,docs.found,docs.error.type"
+        ),
+        stream,
+        body: json!({"ids": ids}).to_string().into_bytes(),
+        is_gzipped: false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use ethmon::config;
-use ethmon::elastic::Client;
+use ethmon::elastic::{BackingIndex, Client};
 use ethmon::setup::{self, Mode, Options};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use serde_json::Value;
 use url::Url;
 
-use self::generate::Request;
+use self::generate::{BACKING, Request};
 use self::normalise::normalise;
 use crate::environment;
 use crate::server::Server;
@@ -52,6 +52,10 @@ async fn differential() {
             send(&client, &ours, &request)
         );
         refused += usize::from(expected["status"] != 200);
+        if request.target.ends_with("_rollover") {
+            let indices = async |host| backing_indices(host, &request.stream).await.len();
+            assert_eq!(indices(&real).await, indices(&ours).await, "seed {seed}");
+        }
         assert!(
             expected == found,
             "seed {seed}, request {number}: the real one says\n{}but ours\n{}to {}",
@@ -101,14 +105,28 @@ pub(crate) async fn install(host: &Url) -> String {
     report
 }
 
+/// Oldest first, as the agent asks for them.
+async fn backing_indices(host: &Url, stream: &str) -> Vec<BackingIndex> {
+    let client = Client::new(&config(host)).unwrap();
+    client.backing_indices(&[stream]).await.unwrap()
+}
+
 fn url_of(server: &Server) -> Url {
     format!("http://{}", server.addresses()[0]).parse().unwrap()
 }
 
 async fn send(client: &reqwest::Client, host: &Url, request: &Request) -> Value {
+    let (target, media) = match request.target.contains(BACKING) {
+        true => {
+            let indices = backing_indices(host, &request.stream).await;
+            let index = indices.last().map_or("none", |index| &index.name);
+            (request.target.replace(BACKING, index), "application/json")
+        }
+        false => (request.target.clone(), "application/x-ndjson"),
+    };
     let mut post = client
-        .post(host.join(&request.target).unwrap())
-        .header("content-type", "application/x-ndjson")
+        .post(host.join(&target).unwrap())
+        .header("content-type", media)
         .header("accept", "application/json");
     let mut body = request.body.clone();
     if request.is_gzipped {

@@ -17,6 +17,10 @@ pub(super) fn normalise(status: u16, body: &Value) -> Value {
         .flat_map(|item| item.as_object().into_iter().flatten())
         .map(|(op, outcome)| normalise_item(op, outcome))
         .collect();
+    let docs = body["docs"].as_array().into_iter().flatten();
+    let docs: Vec<Value> = docs
+        .map(|doc| json!([doc["_id"], doc["found"], doc["error"]["type"]]))
+        .collect();
     json!({
         "status": status,
         "error": error,
@@ -25,6 +29,8 @@ pub(super) fn normalise(status: u16, body: &Value) -> Value {
         "items": items,
         // Rollover.
         "rolled_over": body["rolled_over"],
+        // Look-up.
+        "docs": docs,
     })
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::plan::Plan;
+use crate::environment;
 
 /// Debian's package `libfaketime` has it in one of these.
 const CLOCKS: [&str; 4] = [
@@ -70,7 +71,7 @@ timezone = "UTC"
 
     pub(super) fn start(&mut self) {
         let log = log(&self.folder);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ethmon"));
+        let mut command = Command::new(environment::program());
         command
             .arg("agent")
             .arg("--config")

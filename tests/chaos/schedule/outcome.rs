@@ -16,8 +16,11 @@ pub(super) struct Outcome {
     pub(super) duplicated: Vec<String>,
     /// Documents that nobody wrote: halves of lines, or lines of two.
     pub(super) invented: Vec<String>,
-    /// The same id in two backing indices: the stated limit of ids.
-    pub(super) repeated_after_rollover: usize,
+    /// The same id in two backing indices.
+    pub(super) repeated: Vec<String>,
+    /// The same, where a request was carried out after everybody had given it up: no client can look for what is not there
+    /// yet.
+    pub(super) repeated_late: usize,
 }
 
 /// `refused` are the lines that were found as dead letters.
@@ -37,7 +40,14 @@ pub(super) fn compare<'a>(
     };
     for (message, places) in stored {
         let ids: HashSet<&str> = places.iter().map(|place| place.id.as_str()).collect();
-        outcome.repeated_after_rollover += places.len() - ids.len();
+        for id in &ids {
+            let copies: Vec<&Place> = places.iter().filter(|place| place.id == **id).collect();
+            if copies.iter().any(|place| place.is_late) {
+                outcome.repeated_late += copies.len() - 1;
+            } else if copies.len() > 1 {
+                outcome.repeated.push(told(message, 1, &copies));
+            }
+        }
         found.insert(message, ids.len());
     }
     for message in refused {
@@ -45,21 +55,24 @@ pub(super) fn compare<'a>(
     }
     for (line, count) in &expected {
         let found = found.remove(line).unwrap_or(0);
-        let told = || {
-            let places = stored.get(*line).into_iter().flatten();
-            let origins: Vec<&str> = places.map(|place| place.origin.as_str()).collect();
-            let line = beginning(line);
-            format!("{line} (written {count}, stored {found}: {origins:?})")
-        };
+        let places: Vec<&Place> = stored.get(*line).into_iter().flatten().collect();
         match found.cmp(count) {
-            Ordering::Less => outcome.lost.push(told()),
-            Ordering::Greater => outcome.duplicated.push(told()),
+            Ordering::Less => outcome.lost.push(told(line, *count, &places)),
+            Ordering::Greater => outcome.duplicated.push(told(line, *count, &places)),
             Ordering::Equal => {}
         }
     }
     outcome.invented = found.into_keys().map(beginning).collect();
     outcome.invented.sort();
+    outcome.repeated.sort();
     outcome
+}
+
+fn told(line: &str, written: usize, places: &[&Place]) -> String {
+    let copy = |place: &&Place| format!("{}: {}", place.generation, place.origin);
+    let places: Vec<String> = places.iter().map(copy).collect();
+    let line = beginning(line);
+    format!("{line} (written {written}, stored {places:?})")
 }
 
 pub(super) fn beginning(line: &str) -> String {
@@ -68,7 +81,9 @@ pub(super) fn beginning(line: &str) -> String {
 
 impl Outcome {
     pub(super) fn is_exact(&self) -> bool {
-        self.lost.is_empty() && self.duplicated.is_empty() && self.invented.is_empty()
+        [&self.lost, &self.duplicated, &self.invented, &self.repeated]
+            .iter()
+            .all(|lines| lines.is_empty())
     }
 }
 
@@ -78,6 +93,7 @@ impl fmt::Display for Outcome {
             ("lost", &self.lost),
             ("duplicated", &self.duplicated),
             ("invented", &self.invented),
+            ("repeated after a rollover", &self.repeated),
         ];
         for (name, lines) in kinds.into_iter().filter(|(_, lines)| !lines.is_empty()) {
             writeln!(out, "{} of {} lines {name}:", lines.len(), self.lines)?;
@@ -93,16 +109,19 @@ impl fmt::Display for Outcome {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_lost_doubled_or_invented_is_told() {
-        let written: Vec<String> = ["a", "b", "c", "c", "d"].map(String::from).to_vec();
-        let place = |generation, id: &str| Place {
+    fn place(generation: usize, id: &str) -> Place {
+        Place {
             generation,
             id: id.to_owned(),
+            is_late: false,
             origin: format!("{id}!"),
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_invented_is_told() {
+        let written: Vec<String> = ["b", "c", "c", "d"].map(String::from).to_vec();
         let stored = HashMap::from([
-            ("a".to_owned(), vec![place(0, "1"), place(1, "1")]),
             (
                 "c".to_owned(),
                 vec![place(0, "2"), place(0, "3"), place(0, "4")],
@@ -111,12 +130,33 @@ mod tests {
         ]);
         let outcome = compare(written.iter(), &stored, &["d".to_owned()]);
         assert!(!outcome.is_exact());
-        assert_eq!((outcome.lines, outcome.repeated_after_rollover), (5, 1));
-        assert_eq!(outcome.lost, ["b (written 1, stored 0: [])"]);
+        assert_eq!((outcome.lines, &outcome.repeated[..]), (4, &[][..]));
+        assert_eq!(outcome.lost, ["b (written 1, stored [])"]);
         assert_eq!(
             outcome.duplicated,
-            [r#"c (written 2, stored 3: ["2!", "3!", "4!"])"#]
+            [r#"c (written 2, stored ["0: 2!", "0: 3!", "0: 4!"])"#]
         );
         assert_eq!(outcome.invented, ["x"]);
+    }
+
+    #[test]
+    fn an_id_in_two_indices_is_a_repetition_unless_one_came_late() {
+        let written: Vec<String> = ["a", "b"].map(String::from).to_vec();
+        let late = Place {
+            is_late: true,
+            ..place(1, "2")
+        };
+        let stored = HashMap::from([
+            ("a".to_owned(), vec![place(0, "1"), place(1, "1")]),
+            ("b".to_owned(), vec![place(0, "2"), late]),
+        ]);
+        let outcome = compare(written.iter(), &stored, &[]);
+        assert_eq!(
+            outcome.repeated,
+            [r#"a (written 1, stored ["0: 1!", "1: 1!"])"#]
+        );
+        assert_eq!(outcome.repeated_late, 1);
+        assert!(outcome.lost.is_empty() && outcome.duplicated.is_empty());
+        assert!(!outcome.is_exact());
     }
 }

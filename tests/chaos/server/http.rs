@@ -31,7 +31,13 @@ impl Head {
     }
 
     pub(crate) fn is_bulk(&self) -> bool {
-        self.path.split('/').next_back() == Some("_bulk")
+        self.path.ends_with("_bulk")
+    }
+
+    /// Part of what an agent does all the time.
+    pub(crate) fn is_shipping(&self) -> bool {
+        let apis = ["_bulk", "_mget", "_settings/index.creation_date"];
+        apis.iter().any(|api| self.path.ends_with(api))
     }
 }
 

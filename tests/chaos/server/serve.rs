@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use ethmon::slot;
 use rand::Rng;
 use serde_json::Value;
 
@@ -51,7 +52,7 @@ pub(super) fn serve(mut stream: TcpStream, shared: &Shared) {
 
 impl Shared {
     fn draw(&self, head: &Head) -> Option<Fault> {
-        if !head.is_bulk() {
+        if !head.is_shipping() {
             return None;
         }
         let mut state = self.state.lock().unwrap();
@@ -62,7 +63,7 @@ impl Shared {
             bulks,
             ..
         } = &mut *state;
-        *bulks += 1;
+        *bulks += u64::from(head.is_bulk());
         let fault = weather.draw(dice)?;
         *tally.entry(fault.name()).or_default() += 1;
         Some(fault)
@@ -71,51 +72,59 @@ impl Shared {
 
 /// `None`: the connection ends without an answer.
 fn answer(shared: &Shared, head: &Head, body: &[u8], fault: Option<&Fault>) -> Option<Response> {
-    if !head.is_bulk() {
+    let serve_at = |fault: Option<&Fault>, is_late: bool| {
         let mut state = shared.state.lock().unwrap();
-        let (status, body) = cluster::respond(&mut state.cluster, &head.method, &head.path, body);
-        return Some(Response::json(status, &body));
-    }
-    let store = |fault: Option<&Fault>| {
-        let mut state = shared.state.lock().unwrap();
-        let response = state.bulk(head, body, fault);
+        state.cluster.now_ms = slot::now().timestamp_millis();
+        state.cluster.is_late = is_late;
+        let response = match head.is_bulk() {
+            true => state.bulk(head, body, fault),
+            false => {
+                let path = &head.path;
+                let (status, body) = cluster::respond(&mut state.cluster, &head.method, path, body);
+                Response::json(status, &body)
+            }
+        };
         drop(state);
         shared.changed.notify_all();
         response
     };
+    let serve = |fault| serve_at(fault, false);
     let hang = || thread::sleep(shared.patience + AFTERWARDS);
     match fault {
         Some(Fault::Whole(refusal)) => Some(refusal.response()),
         Some(Fault::Closed { stored }) => {
             if *stored {
-                store(None);
+                serve(None);
             }
             None
         }
         Some(Fault::Hang { storing }) => {
             if *storing == Storing::First {
-                store(None);
+                serve(None);
             }
             hang();
             if *storing == Storing::Late {
-                store(None);
+                serve_at(None, true);
             }
             None
         }
         Some(Fault::Foreign { stored, what }) => {
             let answer = match *stored {
-                true => serde_json::from_slice(&store(None).body).unwrap_or_default(),
+                true => serde_json::from_slice(&serve(None).body).unwrap_or_default(),
                 false => Value::Null,
             };
             Some(what.response(answer))
         }
         Some(Fault::HalfClosed) => {
-            store(None);
+            // The client heard the end before it was stored.
+            serve_at(None, true);
             None
         }
         fault => {
-            let response = store(fault);
-            shared.hold();
+            let response = serve(fault);
+            if head.is_bulk() {
+                shared.hold();
+            }
             Some(response)
         }
     }

@@ -32,6 +32,7 @@ pub(super) fn lines(numbers: std::ops::Range<usize>) -> LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),
         entry: Some(vec![1]),
+        in_doubt: numbers.len(),
         events: numbers.map(event).collect(),
     }
 }

@@ -329,6 +329,7 @@ pub(super) fn lines(end: u8, events: Vec<Event>) -> LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),
         entry: Some(vec![end]),
+        in_doubt: events.len(),
         events,
     }
 }

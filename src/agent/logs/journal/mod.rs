@@ -241,6 +241,7 @@ impl Journal {
             path: format!("journal:{}", self.unit),
             // Text and numbers: this can't fail.
             entry: Some(serde_json::to_vec(position).unwrap_or_default()),
+            in_doubt: events.len(),
             events,
         };
         self.batches.send(batch).await.map_err(|_| Ended)

@@ -135,6 +135,50 @@ fn a_copy_waits_until_the_original_is_truncated() {
 }
 
 #[test]
+fn a_copy_of_a_file_that_is_new_itself_waits_for_the_next_scan() {
+    let new = Identity::New { generation: 0 };
+    let whole = long("geth");
+    for copy in [
+        "logs/geth.log.1",
+        "logs/geth.log-20261101",
+        "logs/old/geth.log.1",
+    ] {
+        for made in [&whole[..100], &whole[..]] {
+            let files = [seen("logs/geth.log", 5, &whole), seen(copy, 6, made)];
+            assert_eq!(identify(&[], &files), [new, Identity::Undecided], "{copy}");
+        }
+    }
+    let settled = Seen {
+        is_settled: true,
+        ..seen("logs/geth.log.1", 6, &whole[..100])
+    };
+    let others = [
+        seen("logs/geth.log", 5, &whole),
+        settled,
+        seen("logs/geth2.log", 7, &whole),
+        seen("logs/geth.log.2", 8, &long("other")),
+    ];
+    assert_eq!(identify(&[], &others), [new; 4]);
+}
+
+#[test]
+fn copies_may_be_put_into_a_folder_beside_the_original() {
+    let before = [known("logs/geth.log", 5, &long("geth"))];
+    let original = seen("logs/geth.log", 5, &long("geth"));
+    let check = |path, contents: &str, expected| {
+        let identities = identify(&before, &[seen(path, 6, contents), original.clone()]);
+        assert_eq!(identities, [expected, Identity::Known(0)], "{path}");
+    };
+    let whole = long("geth");
+    check("logs/old/geth.log.1", &whole, Identity::CopyOf(0));
+    check("logs/old/geth.log.1", &whole[..100], Identity::Undecided);
+    let new = Identity::New { generation: 0 };
+    check("other/geth.log", &whole, new);
+    check("geth.log", &whole, new);
+    check("logs/old/older/geth.log.1", &whole, new);
+}
+
+#[test]
 fn files_that_begin_alike_are_told_apart_by_name() {
     let before = [known("geth.log", 5, &long("same"))];
     let files = [

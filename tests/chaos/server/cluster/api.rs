@@ -25,7 +25,7 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
             200,
             json!({"cluster_name": "ethmon", "status": "green", "timed_out": false, "number_of_nodes": 1}),
         ),
-        ("GET", ["_nodes", "http"]) => (
+        ("GET", ["_nodes", "http"] | ["_nodes", "_local", "http"]) => (
             200,
             json!({"nodes": {"chaos": {"name": "chaos", "version": version()["number"]}}}),
         ),
@@ -80,6 +80,8 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
                 )
             }
         },
+        ("GET", [streams, "_settings", "index.creation_date"]) => cluster.creation_dates(streams),
+        ("POST", [index, "_mget"]) => cluster.look_up(index, &body()),
         (_, [api, ..]) if api.starts_with('_') => (
             400,
             json!({"error": format!("no handler found for uri [/{path}] and method [{method}]")}),
@@ -112,6 +114,36 @@ impl Cluster {
                 false => name.starts_with(prefix),
             })
             .collect()
+    }
+
+    /// With `ignore_unavailable`.
+    fn creation_dates(&self, streams: &str) -> Answer {
+        let streams = streams.split(',').filter_map(|name| self.stream(name));
+        let indices: Map<String, Value> = streams
+            .flat_map(super::Stream::backing_indices)
+            .map(|(name, created_ms)| {
+                let date = json!({"creation_date": created_ms.to_string()});
+                (name.to_owned(), json!({"settings": {"index": date}}))
+            })
+            .collect();
+        (200, Value::Object(indices))
+    }
+
+    /// `_mget` by ids, without sources.
+    fn look_up(&self, index: &str, body: &Value) -> Answer {
+        let ids = body["ids"].as_array().into_iter().flatten();
+        let documents: Vec<Value> = ids
+            .map(|id| {
+                let text = id.as_str().unwrap_or_default();
+                let holder = self.streams.values().find_map(|stream| stream.holds(index, text));
+                match holder {
+                    Some(is_found) => json!({"_index": index, "_id": id, "found": is_found}),
+                    None => json!({"_index": index, "_id": id, "error":
+                        {"type": "index_not_found_exception", "reason": format!("no such index [{index}]")}}),
+                }
+            })
+            .collect();
+        (200, json!({"docs": documents}))
     }
 
     fn list(&self, pattern: &str) -> Answer {

@@ -28,6 +28,10 @@ pub(crate) struct Cluster {
     indices: BTreeMap<String, Value>,
     streams: BTreeMap<String, Stream>,
     generated_ids: u64,
+    /// Its clock, in milliseconds since 1970.
+    pub(crate) now_ms: i64,
+    /// The client of this request has given up waiting for its answer.
+    pub(crate) is_late: bool,
     /// Creates of an id that was there: answered 409.
     pub(crate) duplicates: u64,
     /// Documents that do not fit their mapping are kept apart and answered 201, as with a failure store.
@@ -68,7 +72,7 @@ impl Cluster {
         let mapping = self.mapping_of(name)?;
         let stream = self.streams.get_mut(name)?;
         let old = stream.written_to().to_owned();
-        stream.roll_over(name, mapping);
+        stream.roll_over(name, mapping, self.now_ms);
         Some((old, stream.written_to().to_owned()))
     }
 
@@ -84,7 +88,7 @@ impl Cluster {
             self.generated_ids += 1;
             format!("generated-{}", self.generated_ids)
         });
-        match stream.create(&id, action.source) {
+        match stream.create(&id, action.source, self.is_late) {
             Ok(answer) => answer,
             Err(error) => {
                 self.duplicates += u64::from(error.status == 409);
@@ -116,7 +120,7 @@ impl Cluster {
                 return Err(Error::new(404, "index_not_found_exception", reason));
             }
             self.streams
-                .insert(name.to_owned(), Stream::new(name, mapping));
+                .insert(name.to_owned(), Stream::new(name, mapping, self.now_ms));
         }
         if action.op != Op::Create {
             return Err(illegal_argument(only_create));

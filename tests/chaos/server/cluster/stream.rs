@@ -17,6 +17,7 @@ pub(crate) struct Stream {
 
 struct Backing {
     name: String,
+    created_ms: i64,
     /// Sequence numbers by id.
     ids: BTreeMap<String, u64>,
 }
@@ -26,27 +27,30 @@ pub(crate) struct Place {
     /// Which backing index.
     pub(crate) generation: usize,
     pub(crate) id: String,
+    /// Stored when the client had given up waiting.
+    pub(crate) is_late: bool,
     /// Where the agent says it read it, and when.
     pub(crate) origin: String,
 }
 
 impl Stream {
-    pub(super) fn new(name: &str, mapping: Mapping) -> Self {
+    pub(super) fn new(name: &str, mapping: Mapping, now_ms: i64) -> Self {
         let mut stream = Self {
             mapping: Mapping::default(),
             backing: Vec::new(),
             messages: HashMap::new(),
             failures: 0,
         };
-        stream.roll_over(name, mapping);
+        stream.roll_over(name, mapping, now_ms);
         stream
     }
 
-    pub(super) fn roll_over(&mut self, name: &str, mapping: Mapping) {
+    pub(super) fn roll_over(&mut self, name: &str, mapping: Mapping, now_ms: i64) {
         let number = self.backing.len() + 1;
         self.mapping = mapping;
         self.backing.push(Backing {
             name: format!(".ds-{name}-2026.11.21-{number:06}"),
+            created_ms: now_ms,
             ids: BTreeMap::new(),
         });
     }
@@ -57,7 +61,12 @@ impl Stream {
     }
 
     /// The document is looked at first: a bad one is refused even where its id is taken.
-    pub(super) fn create(&mut self, id: &str, source: &[u8]) -> Result<Value, Error> {
+    pub(super) fn create(
+        &mut self,
+        id: &str,
+        source: &[u8],
+        is_late: bool,
+    ) -> Result<Value, Error> {
         let document = self.mapping.judge(source)?;
         let generation = self.backing.len() - 1;
         let backing = &mut self.backing[generation];
@@ -72,6 +81,7 @@ impl Stream {
             let place = Place {
                 generation,
                 id: id.to_owned(),
+                is_late,
                 origin: origin(&document),
             };
             self.messages
@@ -93,6 +103,18 @@ impl Stream {
             "_index": format!(".fs-{name}-2026.11.21-000001"), "_id": id, "_version": 1,
             "result": "created", "failure_store": "used", "status": 201
         })
+    }
+
+    /// Names and times of making, oldest first.
+    pub(super) fn backing_indices(&self) -> impl Iterator<Item = (&str, i64)> {
+        let indices = self.backing.iter();
+        indices.map(|backing| (backing.name.as_str(), backing.created_ms))
+    }
+
+    /// `None`: it has no such backing index.
+    pub(super) fn holds(&self, index: &str, id: &str) -> Option<bool> {
+        let backing = self.backing.iter().find(|backing| backing.name == index)?;
+        Some(backing.ids.contains_key(id))
     }
 
     pub(crate) fn failures(&self) -> u64 {
