@@ -88,7 +88,7 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
     })
 }
 
-fn set_up(server: &Server) {
+pub(super) fn set_up(server: &Server) {
     let url = format!("http://{}", server.addresses()[0]);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,7 +97,7 @@ fn set_up(server: &Server) {
     runtime.block_on(install(&url.parse().unwrap()));
 }
 
-fn stream(cluster: &Cluster) -> Option<&crate::server::cluster::Stream> {
+pub(super) fn stream(cluster: &Cluster) -> Option<&crate::server::cluster::Stream> {
     cluster.stream(&DataStream::ClientLog.name("default"))
 }
 
