@@ -24,6 +24,9 @@ use crate::slot;
 /// not tell the time of a change.
 const EVERY: u32 = 60;
 
+/// Looks at the folders in one scan, until two agree about what was replaced.
+const MAX_LOOKS: u32 = 6;
+
 /// Folders whose asking takes a unit of time at most.
 const FOLDERS: u32 = 1_000;
 
@@ -90,7 +93,7 @@ impl Tailer {
         let (mut found, mut identities) = (Vec::new(), Vec::new());
         let mut replaced = Vec::new();
         let mut changed: HashSet<Node> = HashSet::new();
-        for _ in 0..2 {
+        for _ in 0..MAX_LOOKS {
             let elsewhere = self.files.values().filter(|followed| {
                 let entry = &followed.entry;
                 let is_astray = followed.missing_since.is_some() || entry.beside.is_some();
@@ -111,9 +114,13 @@ impl Tailer {
                 answers: &mut self.answers,
             };
             identities = identify(&known, &found, &mut contents);
-            replaced = replaced_by_others(&known, &found, &identities);
-            // Where a place has other contents, a copy may have been made while the folder was being read.
-            if replaced.is_empty() {
+            let before = std::mem::replace(
+                &mut replaced,
+                replaced_by_others(&known, &found, &identities),
+            );
+            // Where a place has other contents, a copy may have been made while the folder was being read. Each look may
+            // meet one of its own: only what two say in a row is believed.
+            if replaced == before {
                 break;
             }
             let nodes = found.iter().filter(|found| found.has_changed);
