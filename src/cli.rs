@@ -158,10 +158,12 @@ pub enum DeadLetter {
         #[command(flatten)]
         data_dir: DataDir,
     },
-    /// Delete them.
+    /// Delete them. Without a filter that needs --all.
     Purge {
         #[command(flatten)]
         filter: Filter,
+        #[arg(long, required_unless_present_any = ["reason", "stream", "numbers"])]
+        all: bool,
         #[command(flatten)]
         data_dir: DataDir,
     },
@@ -179,9 +181,13 @@ pub enum Queue {
 pub enum Registry {
     /// One line per file.
     Show(DataDir),
-    /// Forget a file, or all: the agent reads it again from its beginning. Refused while the agent runs.
+    /// Forget a file: the agent reads it again from its beginning. Refused while the agent runs.
     Reset {
+        #[arg(required_unless_present = "all")]
         path: Option<String>,
+        /// Forget all files.
+        #[arg(long, conflicts_with = "path")]
+        all: bool,
         #[command(flatten)]
         data_dir: DataDir,
     },
@@ -201,5 +207,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_forgets_or_deletes_everything_has_to_be_meant() {
+        let is_taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(!is_taken("ethmon registry reset"));
+        assert!(is_taken("ethmon registry reset /a.log"));
+        assert!(is_taken("ethmon registry reset --all"));
+        assert!(!is_taken("ethmon registry reset --all /a.log"));
+        assert!(!is_taken("ethmon dead-letter purge"));
+        assert!(is_taken("ethmon dead-letter purge --all"));
+        assert!(is_taken("ethmon dead-letter purge --number 3"));
+        assert!(is_taken("ethmon dead-letter purge --reason mapping"));
     }
 }

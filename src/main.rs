@@ -65,11 +65,11 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Registry(Registry::Show(at)) => {
             agent::registry::show(&at.data_dir, out).map(|()| true)
         }
-        Command::Registry(Registry::Reset { path, data_dir }) => {
+        Command::Registry(Registry::Reset { path, data_dir, .. }) => {
             let forgotten = agent::registry::reset(&data_dir.data_dir, path.as_deref())?;
             writeln!(
                 out,
-                "{forgotten} files forgotten; the agent reads them again when it runs"
+                "files forgotten, which the agent reads again when it runs: {forgotten}"
             )?;
             Ok(true)
         }
@@ -165,12 +165,14 @@ fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<b
             let replayed = dead_letter::replay(&data_dir.data_dir, &filter)?;
             writeln!(
                 out,
-                "{replayed} documents are back in the queue; the agent ships them when it runs"
+                "documents back in the queue, which the agent ships when it runs: {replayed}"
             )?;
         }
-        DeadLetter::Purge { filter, data_dir } => {
+        DeadLetter::Purge {
+            filter, data_dir, ..
+        } => {
             let purged = dead_letter::purge(&data_dir.data_dir, &filter)?;
-            writeln!(out, "{purged} documents deleted")?;
+            writeln!(out, "documents deleted: {purged}")?;
         }
     }
     Ok(true)

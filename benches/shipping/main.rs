@@ -107,7 +107,6 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    process::pin(run::SINK_CORE).context("two cores are needed")?;
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shipping");
     let chosen = |case: &&Case| {
         arguments.cases.is_empty() || arguments.cases.iter().any(|name| name == case.name)

@@ -1,5 +1,6 @@
 //! One run: a fresh sink, one shipper, all lines of a case.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -59,11 +60,12 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
         std::fs::remove_dir_all(&state)?;
     }
     std::fs::create_dir_all(&state)?;
-    let mut sink = Process::start(sink(case)?, SINK_CORE)?;
+    let mut sink = Process::start(&sink(case)?, SINK_CORE, Stdio::piped(), Stdio::inherit())?;
     let url = sink.first_line()?;
     let command = command(shipper, case, place.corpus, &state, &url)?;
     let (began, sink_began) = (Instant::now(), sink.cpu()?);
-    let mut process = Process::start(command, SHIPPER_CORE)?;
+    let log = File::create(state.join("stderr.log"))?;
+    let process = Process::start(&command, SHIPPER_CORE, Stdio::null(), log.into())?;
 
     let mut memory_bytes = 0;
     let mut grew = (began, 0);
@@ -92,10 +94,9 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
     let mut idle_cpu = None;
     if case.idle {
         std::thread::sleep(SETTLE);
-        let (before, began) = (process.cpu()?, Instant::now());
-        std::thread::sleep(place.idle);
+        let began = Instant::now();
+        idle_cpu = Some(process.cpu_during(place.idle)?);
         wall = began.elapsed();
-        idle_cpu = Some(process.cpu()?.saturating_sub(before));
         memory_bytes = process.memory().1;
     }
     if matches!(shipper, Shipper::Reference) && !case.idle {
@@ -120,8 +121,7 @@ fn sink(case: &Case) -> anyhow::Result<Command> {
         .arg("sink")
         .args(["--lines", &case.lines.to_string()])
         .args(["--latency-ms", &case.latency_ms.to_string()])
-        .args(["--refuse-percent", &case.refuse_percent.to_string()])
-        .stdout(Stdio::piped());
+        .args(["--refuse-percent", &case.refuse_percent.to_string()]);
     Ok(command)
 }
 
@@ -132,7 +132,7 @@ fn command(
     state: &Path,
     url: &str,
 ) -> anyhow::Result<Command> {
-    let mut command = match shipper {
+    let command = match shipper {
         Shipper::Ethmon => {
             let mut command = Command::new(env!("CARGO_BIN_EXE_ethmon"));
             command
@@ -159,8 +159,6 @@ fn command(
             command
         }
     };
-    let log = std::fs::File::create(state.join("stderr.log"))?;
-    command.stdout(Stdio::null()).stderr(log);
     Ok(command)
 }
 

@@ -1,6 +1,7 @@
 //! The agent: collectors on a node, and the outbox that ships what they see.
 
 pub mod beacon;
+mod columns;
 pub mod counters;
 pub mod dead_letter;
 pub mod envelope;
@@ -18,6 +19,7 @@ mod run;
 pub mod ship;
 pub mod status;
 pub mod store;
+pub mod usage;
 
 use tokio_util::sync::CancellationToken;
 

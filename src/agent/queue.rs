@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
+use super::columns;
 use super::store::{Beside, Priority, Store};
 use crate::event::timestamp;
 
@@ -14,7 +15,8 @@ pub fn inspect(data_dir: &Path, now: DateTime<Utc>, out: &mut dyn Write) -> anyh
     let store = Beside::open(data_dir)?;
     let totals = store.totals()?;
     let waiting = store.waiting()?;
-    writeln!(out, "priority\tevents\tbytes\toldest\tage_s\tdata stream")?;
+    let heading = ["priority", "events", "bytes", "oldest", "age_s", "stream"];
+    let mut rows = vec![heading.map(str::to_owned)];
     for priority in Priority::ALL {
         for (index, waiting) in &waiting {
             if waiting.priority != priority {
@@ -22,21 +24,32 @@ pub fn inspect(data_dir: &Path, now: DateTime<Utc>, out: &mut dyn Write) -> anyh
             }
             let oldest = i64::try_from(waiting.oldest_ms).unwrap_or(i64::MAX);
             let oldest = DateTime::from_timestamp_millis(oldest).unwrap_or_default();
-            writeln!(
-                out,
-                "{}\t{}\t{}\t{}\t{}\t{index}",
-                priority.name(),
-                waiting.count.records,
-                waiting.count.bytes,
+            rows.push([
+                priority.name().to_owned(),
+                waiting.count.records.to_string(),
+                waiting.count.bytes.to_string(),
                 timestamp(oldest),
-                (now - oldest).num_seconds().max(0),
-            )?;
+                (now - oldest).num_seconds().max(0).to_string(),
+                index.clone(),
+            ]);
         }
     }
-    let (spool, dead) = (totals.spool(), totals.dead_letters());
-    writeln!(out, "all\t{}\t{}\t\t\t", spool.records, spool.bytes)?;
-    writeln!(out, "dead letters\t{}\t{}\t\t\t", dead.records, dead.bytes)?;
-    Ok(())
+    for (name, count) in [
+        ("all", totals.spool()),
+        ("dead-letters", totals.dead_letters()),
+    ] {
+        let (records, bytes) = (count.records.to_string(), count.bytes.to_string());
+        let nothing = || "-".to_owned();
+        rows.push([
+            name.to_owned(),
+            records,
+            bytes,
+            nothing(),
+            nothing(),
+            nothing(),
+        ]);
+    }
+    columns::write(&rows, out)
 }
 
 /// Reads everything and compares it with its checksums; `false` where something is damaged. Where no agent runs, the
@@ -118,16 +131,15 @@ mod tests {
             .unwrap();
         let now = DateTime::from_timestamp(65, 0).unwrap();
         let shown = text(|out| inspect(dir.path(), now, out).unwrap());
-        let lines: Vec<&str> = shown.lines().skip(1).collect();
-        assert_eq!(
-            lines[0],
-            "metrics\t1\t43\t1970-01-01T00:00:07.000Z\t58\tmetrics-system.cpu-default"
-        );
-        assert_eq!(
-            lines[1],
-            "chain\t2\t88\t1970-01-01T00:00:05.000Z\t60\tlogs-ethereum.block-default"
-        );
-        assert_eq!(lines[2], "all\t3\t131\t\t\t");
+        let rows: Vec<Vec<&str>> = shown
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let (at_5, at_7) = ("1970-01-01T00:00:05.000Z", "1970-01-01T00:00:07.000Z");
+        let cpu = "metrics-system.cpu-default";
+        assert_eq!(rows[1], ["metrics", "1", "43", at_7, "58", cpu]);
+        assert_eq!(rows[2], ["chain", "2", "88", at_5, "60", block]);
+        assert_eq!(rows[3], ["all", "3", "131", "-", "-", "-"]);
 
         let beside = text(|out| assert!(verify(dir.path(), out).unwrap()));
         assert!(beside.starts_with("pages: not compared") && beside.ends_with("values: ok\n"));

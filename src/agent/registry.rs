@@ -1,34 +1,40 @@
 //! `ethmon registry`: how far each log file is acknowledged, and forgetting it.
 
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
 
+use super::columns;
 use super::logs::{RegistryEntry, registry_entries};
 use super::store::{Beside, Change, Store};
 
-/// One line per file: bytes acknowledged, bytes seen, key, path. Works beside a running agent.
+/// One line per file: bytes acknowledged, bytes the file of that name has now, how many are behind, key, path. Works
+/// beside a running agent.
 pub fn show(data_dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    writeln!(out, "acknowledged\tseen\tkey\tpath")?;
+    let heading = ["acknowledged", "size", "behind", "key", "path"];
+    let mut rows = vec![heading.map(str::to_owned)];
     for entry in registry_entries(Beside::open(data_dir)?.registry()?) {
-        let RegistryEntry {
-            key,
-            path,
-            offset,
-            size,
-            ..
-        } = entry;
-        writeln!(out, "{offset}\t{size}\t{key}\t{path}")?;
+        // Nothing is behind in a file that is gone: its descriptor was read to its end.
+        let size = fs::metadata(&entry.path).ok().map(|file| file.len());
+        let behind = size.map(|size| size.saturating_sub(entry.offset));
+        let shown = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        rows.push([
+            entry.offset.to_string(),
+            shown(size),
+            shown(behind),
+            entry.key,
+            entry.path,
+        ]);
     }
-    Ok(())
+    columns::write(&rows, out)
 }
 
 /// Forgets the files of this path, or all of them: the agent reads them again from their beginning, under the same ids.
 /// Returns how many. Refused while an agent runs.
 pub fn reset(data_dir: &Path, path: Option<&str>) -> anyhow::Result<usize> {
-    let mut store = Store::open_existing(data_dir)
-        .context("cannot change the registry while an agent runs, or of a damaged store")?;
+    let mut store = Store::open_existing(data_dir).context("cannot change the registry")?;
     let entries = registry_entries(store.registry()?);
     let meant = entries
         .into_iter()

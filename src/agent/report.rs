@@ -1,7 +1,6 @@
 //! The agent about itself: `metrics-ethmon.agent`, every 10 s.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -14,12 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::counters::{Counters, Latency, Tallies};
 use super::outbox::Outbox;
 use super::store::{Count, Priority, StoreHandle, Totals};
+use super::usage::Usage;
 use crate::event::{DataStream, DocumentId, Event, timestamp};
 use crate::slot;
 
 const PERIOD: Duration = Duration::from_secs(10);
-/// Clock ticks of /proc/self/stat, the same on every architecture Rust runs Linux on.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 pub struct Report {
     pub store: StoreHandle,
@@ -47,21 +45,20 @@ pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> any
         }
         let now = slot::now();
         let totals = *store.totals().borrow();
-        let cpu_seconds = read_cpu_seconds();
+        let usage = Usage::read(&data_dir);
         let measured = Instant::now();
-        let cpu_pct = cpu_seconds
+        let cpu_pct = usage
+            .cpu_seconds
             .zip(before)
             .map(|(seconds, (at, earlier))| (seconds - earlier) / (measured - at).as_secs_f64());
-        before = cpu_seconds.map(|seconds| (measured, seconds));
+        before = usage.cpu_seconds.map(|seconds| (measured, seconds));
         let state = State {
             uptime: began.elapsed(),
             totals,
             spool_max_bytes,
             oldest_ms: store.oldest_ms().await.ok().flatten(),
-            cpu_seconds,
+            usage,
             cpu_pct,
-            rss_bytes: read_rss_bytes(),
-            disk: Disk::of(&data_dir),
         };
         outbox
             .send(document(outbox.agent_id(), now, &state, &counters))
@@ -74,32 +71,16 @@ struct State {
     totals: Totals,
     spool_max_bytes: u64,
     oldest_ms: Option<u64>,
-    cpu_seconds: Option<f64>,
+    usage: Usage,
+    /// Of one core, since the last report.
     cpu_pct: Option<f64>,
-    rss_bytes: Option<u64>,
-    disk: Option<Disk>,
-}
-
-/// The file system of the data directory.
-struct Disk {
-    free_bytes: u64,
-    total_bytes: u64,
-}
-
-impl Disk {
-    fn of(path: &Path) -> Option<Self> {
-        let found = rustix::fs::statvfs(path).ok()?;
-        Some(Self {
-            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-        })
-    }
 }
 
 fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counters) -> Event {
     let id = DocumentId::of(&[agent_id, "report", &timestamp(now)]);
     let now_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     let (spool, dead_letters) = (state.totals.spool(), state.totals.dead_letters());
+    let (usage, disk) = (&state.usage, state.usage.disk.as_ref());
     let tallies = counters.tallies();
     let (bulk, commits) = (counters.take_bulk_latency(), counters.take_commit_latency());
     let count = |counter: &std::sync::atomic::AtomicU64| Value::from(counter.load(Relaxed));
@@ -150,16 +131,16 @@ fn document(agent_id: &str, now: DateTime<Utc>, state: &State, counters: &Counte
     Event::new(DataStream::AgentReport, id, now)
         .with("event.kind", "metric")
         .with("ethmon.agent", report)
-        .with_some("ethmon.agent.cpu.seconds", state.cpu_seconds)
+        .with_some("ethmon.agent.cpu.seconds", usage.cpu_seconds)
         .with_some("ethmon.agent.cpu.pct", state.cpu_pct)
-        .with_some("ethmon.agent.memory.rss.bytes", state.rss_bytes)
+        .with_some("ethmon.agent.memory.rss.bytes", usage.rss_bytes)
         .with_some(
             "ethmon.agent.disk.free.bytes",
-            state.disk.as_ref().map(|disk| disk.free_bytes),
+            disk.map(|disk| disk.free_bytes),
         )
         .with_some(
             "ethmon.agent.disk.total.bytes",
-            state.disk.as_ref().map(|disk| disk.total_bytes),
+            disk.map(|disk| disk.total_bytes),
         )
 }
 
@@ -185,50 +166,14 @@ fn set_latency(of: &mut Value, latency: &Latency) {
     }
 }
 
-/// User and system time of this process. `None` where there is no /proc.
-fn read_cpu_seconds() -> Option<f64> {
-    cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
-}
-
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    // The name in parentheses may hold anything, spaces and parentheses included.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_SECOND)
-}
-
-fn read_rss_bytes() -> Option<u64> {
-    rss_bytes(&fs::read_to_string("/proc/self/status").ok()?)
-}
-
-fn rss_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::agent::process::Note;
     use crate::agent::store::Dropped;
     use crate::setup::assert_accepted;
-
-    #[test]
-    fn the_kernels_words_are_read() {
-        let stat = "42 (eth) (mon) S 1 42 42 0 -1 4194304 900 0 0 0 150 25 0 0 20 0 5 0 1 2 3";
-        assert_eq!(cpu_seconds(stat), Some(1.75));
-        assert_eq!(cpu_seconds("42 (x) S 1"), None);
-        assert_eq!(
-            rss_bytes("VmSize:\t  9 kB\nVmRSS:\t    1234 kB\n"),
-            Some(1234 * 1024)
-        );
-        assert_eq!(rss_bytes("VmRSS: lots"), None);
-    }
 
     #[test]
     fn a_report_tells_what_was_counted() {
@@ -250,10 +195,8 @@ mod tests {
             totals: Totals::default(),
             spool_max_bytes: 1,
             oldest_ms: Some(1_000),
-            cpu_seconds: Some(2.5),
+            usage: Usage::read(Path::new("/")),
             cpu_pct: None,
-            rss_bytes: None,
-            disk: Disk::of(Path::new("/")),
         };
         let now = DateTime::from_timestamp_millis(4_000).unwrap();
         let event = document("a", now, &state, &counters);

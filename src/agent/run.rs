@@ -279,6 +279,7 @@ impl Rounds {
                 store: store.clone(),
                 counters: Arc::clone(counters),
                 spool_max_bytes: config.spool_max_bytes,
+                data_dir: config.data_dir.clone(),
                 started_at_s: self.started_at_s,
             };
             tasks.spawn("status", status::serve(listener, source, stop.clone()));

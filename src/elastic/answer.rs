@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use elasticsearch::http::headers::{HeaderMap, RETRY_AFTER};
+use chrono::DateTime;
+use elasticsearch::http::headers::{DATE, HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 use super::SendError;
@@ -26,15 +27,11 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn new(host: &str, status: u16, headers: &HeaderMap, body: Bytes) -> Self {
         let (name, product) = PRODUCT;
-        let retry_after = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
         Self {
             host: host.to_owned(),
             status,
             body,
-            retry_after,
+            retry_after: retry_after(headers).map(|wait| wait.min(LONGEST_RETRY_AFTER)),
             is_elasticsearch: headers.get(name).is_some_and(|value| value == product),
         }
     }
@@ -115,6 +112,17 @@ impl Answer {
     }
 }
 
+/// In seconds, or as a date, which is taken against the date of the answer itself: no two clocks agree.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let wait = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = wait.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text| DateTime::parse_from_rfc2822(text).ok();
+    (date(wait)? - date(text(DATE)?)?).to_std().ok()
+}
+
 /// The first characters of a foreign body, on one line.
 pub(super) fn beginning(body: &[u8]) -> String {
     const LONGEST: usize = 120;
@@ -124,5 +132,28 @@ pub(super) fn beginning(body: &[u8]) -> String {
         text if text.is_empty() => "empty body".into(),
         text if text.chars().count() > LONGEST => text.chars().take(LONGEST).chain(['…']).collect(),
         text => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use elasticsearch::http::headers::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn when_to_come_again_is_read_as_seconds_and_as_a_date() {
+        let wait = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            let now = HeaderValue::from_static("Sat, 21 Nov 2026 17:25:51 GMT");
+            headers.insert(DATE, now);
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(" 7 "), Some(7));
+        assert_eq!(wait("Sat, 21 Nov 2026 17:27:51 GMT"), Some(120));
+        assert_eq!(wait("Sat, 21 Nov 2026 17:20:00 GMT"), None, "it is past");
+        assert_eq!(wait("soon"), None);
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 }

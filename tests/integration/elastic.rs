@@ -127,7 +127,7 @@ async fn a_dead_host_costs_nothing_but_its_turn() {
         let (body, count) = bulk(&[(&name, &id.to_string(), document(1))]);
         assert_eq!(client.bulk(body, count).await.unwrap().verdicts, [STORED]);
     }
-    // A host that answers but cannot serve costs one failed request, then rests.
+    // A host that answers but cannot serve fails the requests it gets; every other one is stored.
     let client = support::client(&[&sick, &url]);
     let mut failed = 0;
     for id in 6..12 {
@@ -138,7 +138,8 @@ async fn a_dead_host_costs_nothing_but_its_turn() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(failed, 1);
+    // Never two in a row. How long it rests is a matter of luck, and proven without a clock beside the circuit breaker.
+    assert!((1..=3).contains(&failed), "{failed}");
 }
 
 #[tokio::test]

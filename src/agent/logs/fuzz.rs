@@ -1,5 +1,4 @@
-//! What must hold for any bytes a log file may contain. The fuzz targets and the test of their seeds call these; each
-//! panics where a promise is broken.
+//! What must hold for any bytes a log file may contain. See [`crate::fuzz`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,6 +9,7 @@ use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
 use crate::config;
 use crate::event::Event;
+use crate::fuzz;
 
 /// Bytes of the input that say how it is used: the limit of a line, the client, the places where reads end.
 const HEAD: usize = 10;
@@ -104,17 +104,8 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The bytes as several reads would give them.
     fn chunks(&self) -> Vec<&'a [u8]> {
-        let mut chunks = Vec::new();
-        let mut rest = self.bytes;
-        for cut in self.cuts {
-            let (chunk, after) = rest.split_at(usize::from(*cut).min(rest.len()));
-            chunks.push(chunk);
-            rest = after;
-        }
-        chunks.push(rest);
-        chunks
+        fuzz::chunks(self.bytes, self.cuts)
     }
 
     fn lines(&self, chunks: &[&[u8]]) -> Vec<Line> {

@@ -8,15 +8,16 @@ use serde_json::{Map, Value};
 
 use super::record::{Action, Parsed, Reading};
 use super::text::level::Level;
-use super::text::time::{month, parse_full};
+use super::text::time::{month, parse_full, time_of_day};
 use super::text::{ansi, duration, pairs};
 
 /// Fields by the name that Lodestar gives them, whatever the message.
-type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+type Pairs<'a> = [(&'a str, &'a str)];
 
 pub(super) fn begins_record(line: &str) -> bool {
-    let line = ansi::strip(line);
-    line.starts_with("{\"") || prefix(&line).is_some()
+    let begins = |line: &str| line.starts_with("{\"") || prefix(line).is_some();
+    // Colours rarely come as early as the time.
+    begins(line) || matches!(ansi::strip(line), Cow::Owned(line) if begins(&line))
 }
 
 /// `None` where the record has none of the forms.
@@ -34,9 +35,6 @@ pub(super) fn parse(record: &str, reading: &Reading) -> Option<Parsed> {
     let (level, message) = rest.trim_start().split_once(':')?;
     let message = message.trim();
     let (head, found) = pairs::scan(message);
-    let found = found
-        .into_iter()
-        .map(|(key, value)| (key.into(), value.into()));
 
     let mut parsed = Parsed::new(message);
     parsed.level = Some(Level::parse(level)?);
@@ -51,12 +49,7 @@ pub(super) fn parse(record: &str, reading: &Reading) -> Option<Parsed> {
     let error = more
         .and_then(|trace| trace.lines().next())
         .map(|line| line.trim().trim_start_matches("Error: "));
-    understand(
-        &mut parsed,
-        head,
-        found.collect(),
-        error.unwrap_or_default(),
-    );
+    understand(&mut parsed, head, &found, error.unwrap_or_default());
     Some(parsed)
 }
 
@@ -84,15 +77,15 @@ fn parse_json(record: &str, reading: &Reading) -> Option<Parsed> {
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let found = context
+    let found: Vec<(String, String)> = context
         .into_iter()
-        .map(|(key, value)| (key.into(), plain(value).into()));
-    understand(
-        &mut parsed,
-        &message,
-        found.collect(),
-        &error.unwrap_or_default(),
-    );
+        .map(|(key, value)| (key, plain(value)))
+        .collect();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    understand(&mut parsed, &message, &found, &error.unwrap_or_default());
     Some(parsed)
 }
 
@@ -115,22 +108,22 @@ fn prefix(line: &str) -> Option<(When, &str)> {
     let (date, time) = stamp.split_once(' ')?;
     let (name, day) = date.split_once('-')?;
     let day = (month(name)?, day.parse().ok()?);
-    let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.3f").ok()?;
+    let time = time_of_day(time)?;
     rest.starts_with('[')
         .then_some((When::Wall { day, time }, rest))
 }
 
 /// Finds what the message is about and types what it carries. `error` is the error's own text, where one was printed.
-fn understand(parsed: &mut Parsed, head: &str, found: Pairs, error: &str) {
+fn understand(parsed: &mut Parsed, head: &str, found: &Pairs, error: &str) {
     let is_status = head.starts_with("Synced - ")
         || head.starts_with("Syncing - ")
         || head.starts_with("Searching peers");
     parsed.action = if is_status {
         understand_status(parsed, head)
     } else {
-        action(parsed, head, &found)
+        action(parsed, head, found)
     };
-    for (key, value) in &found {
+    for (key, value) in found {
         // The error's text follows the last field without a separator.
         let value = value.strip_suffix(error).unwrap_or(value).trim();
         if !understand_field(parsed, key, value) {
@@ -143,9 +136,12 @@ fn understand(parsed: &mut Parsed, head: &str, found: Pairs, error: &str) {
 }
 
 fn action(parsed: &mut Parsed, head: &str, found: &Pairs) -> Action {
-    let has = |key: &str| found.iter().any(|(name, _)| name == key);
+    let has = |key: &str| found.iter().any(|(name, _)| *name == key);
     let is_problem = parsed.level >= Some(Level::Warn);
-    let lower = head.to_ascii_lowercase();
+    let begins = |start: &str| {
+        let begin = head.get(..start.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(start))
+    };
     match head {
         "New chain head" => Action::HeadUpdated,
         "Block processed" => Action::BlockImported,
@@ -159,10 +155,10 @@ fn action(parsed: &mut Parsed, head: &str, found: &Pairs) -> Action {
         | "Verified block signatures"
         | "Verified execution payload" => Action::Performance,
         "Lodestar" => Action::Lifecycle,
-        _ if lower.starts_with("stopping gracefully") => Action::Lifecycle,
+        _ if begins("stopping gracefully") => Action::Lifecycle,
         _ if head.starts_with("Block error") && is_execution_error(found) => Action::PayloadInvalid,
-        _ if is_problem && is_duty(&lower) => Action::ValidatorProblem,
-        _ if is_problem && is_engine_silent(&lower) => Action::EngineOffline,
+        _ if is_problem && DUTIES.iter().any(|duty| begins(duty)) => Action::ValidatorProblem,
+        _ if is_problem && is_engine_silent(&head.to_ascii_lowercase()) => Action::EngineOffline,
         _ => Action::Generic,
     }
 }
@@ -170,20 +166,17 @@ fn action(parsed: &mut Parsed, head: &str, found: &Pairs) -> Action {
 fn is_execution_error(found: &Pairs) -> bool {
     found
         .iter()
-        .any(|(key, value)| key == "code" && value.contains("EXECUTION"))
+        .any(|(key, value)| *key == "code" && value.contains("EXECUTION"))
 }
 
-fn is_duty(head: &str) -> bool {
-    [
-        "error proposing",
-        "error producing",
-        "error signing",
-        "error publishing",
-        "failed to produce",
-    ]
-    .iter()
-    .any(|start| head.starts_with(start))
-}
+/// What a validator's failed duties begin with.
+const DUTIES: [&str; 5] = [
+    "error proposing",
+    "error producing",
+    "error signing",
+    "error publishing",
+    "failed to produce",
+];
 
 fn is_engine_silent(head: &str) -> bool {
     let names_engine = ["execution client", "execution engine", "execution layer"]

@@ -1,5 +1,7 @@
 //! What a parser finds in a record, and the document made of it.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -109,19 +111,19 @@ impl Parsed {
     }
 
     /// Sets a signed number; whether the text was one.
-    pub(super) fn set_number(&mut self, field: &str, text: &str) -> bool {
+    pub(super) fn set_number(&mut self, field: &'static str, text: &str) -> bool {
         let number = text.parse::<i64>().ok();
         self.fields.set_some(field, number);
         number.is_some()
     }
 
-    pub(super) fn set_ms(&mut self, field: &str, ms: Option<f64>) -> bool {
+    pub(super) fn set_ms(&mut self, field: &'static str, ms: Option<f64>) -> bool {
         self.fields.set_some(field, ms);
         ms.is_some()
     }
 
     /// Sets `FIELD`, `FIELD_prefix`, `FIELD_suffix`; whether the text was a hash.
-    pub(super) fn set_hash(&mut self, field: &str, text: &str) -> bool {
+    pub(super) fn set_hash(&mut self, field: &'static str, text: &str) -> bool {
         let hash = PrintedHash::parse(text);
         let is_hash = hash.is_some();
         if let Some(hash) = hash {
@@ -133,7 +135,8 @@ impl Parsed {
     /// Keeps a field that has no type, within bounds.
     pub(super) fn keep(&mut self, key: &str, value: &str) {
         if self.others.len() < MAX_FIELDS && !value.is_empty() {
-            let value: String = value.chars().take(MAX_FIELD_CHARS).collect();
+            let end = value.char_indices().nth(MAX_FIELD_CHARS);
+            let value = end.map_or(value, |(end, _)| &value[..end]);
             self.others.insert(key.to_owned(), value.into());
         }
     }
@@ -185,9 +188,9 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
         Place::Journal { unit, .. } => (None, None, Some(unit)),
     };
     let mut event = Event::new(stream, id, at);
-    event.document.merge_missing(&parsed.fields);
+    event.document.extend(parsed.fields);
     let event = event
-        .with("message", clean_message(&parsed.message, &record.text))
+        .with("message", clean_message(parsed.message, &record.text))
         .with("event.kind", "event")
         .with("event.module", stream.module())
         .with("event.dataset", stream.dataset())
@@ -222,11 +225,13 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
 }
 
 /// Never empty: a record of prefix alone shows itself whole.
-fn clean_message(message: &str, record: &str) -> String {
-    let message = if message.trim().is_empty() {
-        record
-    } else {
-        message
-    };
-    ansi::strip(message.trim_end()).into_owned()
+fn clean_message(mut message: String, record: &str) -> String {
+    if message.trim().is_empty() {
+        return ansi::strip(record.trim_end()).into_owned();
+    }
+    message.truncate(message.trim_end().len());
+    match ansi::strip(&message) {
+        Cow::Borrowed(_) => message,
+        Cow::Owned(clean) => clean,
+    }
 }

@@ -135,7 +135,7 @@ impl Draft<'_> {
     pub(super) fn put(&mut self, path: &str, value: Value) {
         field::edit(self.fields_mut(), path, &mut |_| false);
         let Some(name) = label(path) else {
-            self.event.document.set(path, value);
+            self.event.document.set(path.to_owned(), value);
             return;
         };
         // A dot in a label is part of its name, as in the operator's own: so the event's label wins over the node's.

@@ -15,6 +15,7 @@ mod draft;
 mod drop_event;
 mod drop_fields;
 mod field;
+pub mod fuzz;
 mod redact;
 mod rename;
 mod sample;

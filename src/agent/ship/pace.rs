@@ -85,19 +85,17 @@ impl Pace {
         // Several requests under way fail of one cause.
         if self.until.is_none_or(|until| until <= now) || self.output != output {
             self.failures += 1;
-        }
-        let wait = match (output, retry_after) {
-            (_, Some(wait)) => wait.min(LONGEST_BACKOFF * 10),
-            (Output::Unauthorized, None) => {
-                (UNAUTHORIZED_STEP * self.failures).min(UNAUTHORIZED_LONGEST)
+            if output != Output::Unauthorized {
+                self.concurrency.refused(1.0);
             }
+        }
+        let wait = match output {
+            Output::Unauthorized => (UNAUTHORIZED_STEP * self.failures).min(UNAUTHORIZED_LONGEST),
             _ => backoff(self.failures, luck),
         };
-        self.until = Some(now + wait);
+        // Some proxies ask for no time at all, again and again.
+        self.until = Some(now + wait.max(retry_after.unwrap_or_default()));
         self.output = output;
-        if output != Output::Unauthorized {
-            self.concurrency.refused(1.0);
-        }
         if output == Output::Busy {
             self.congested();
             if self.failures < UNSAID_BUSY {
@@ -238,6 +236,9 @@ mod tests {
             Some(until + Duration::from_secs(7)),
             "Retry-After is kept"
         );
+        let later = until + Duration::from_secs(7);
+        pace.failed(Output::Busy, Some(Duration::ZERO), later, 0.5);
+        assert_eq!(pace.wake_at(), Some(later + Duration::from_secs(1)));
     }
 
     #[test]

@@ -59,6 +59,7 @@ mod tests {
     use super::*;
     use crate::agent::counters::Counters;
     use crate::agent::store::Totals;
+    use crate::agent::usage::Usage;
 
     fn reasons(counters: &Counters) -> Vec<String> {
         let state = State {
@@ -66,6 +67,7 @@ mod tests {
             totals: Totals::default(),
             spool_max_bytes: 100,
             spool_lag_ms: 0,
+            usage: Usage::default(),
             started_at_s: 0,
         };
         let (is_ready, answer) = ready(&state);

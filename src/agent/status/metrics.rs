@@ -75,6 +75,17 @@ pub(super) fn render(state: &State<'_>) -> String {
     }
 
     page.family(
+        "processor_total",
+        "counter",
+        "Events that a processor dropped or failed on, by its number in the configuration.",
+    );
+    for ((number, kind, outcome), count) in &tallies.processed {
+        let number = number.to_string();
+        let labels = [("number", &*number), ("kind", kind), ("outcome", outcome)];
+        page.sample("processor_total", &labels, count);
+    }
+
+    page.family(
         "spool_events",
         "gauge",
         "Events that wait on disk, by priority.",
@@ -169,7 +180,24 @@ pub(super) fn render(state: &State<'_>) -> String {
         "Configurations that were refused while running.",
         counters.reloads_failed.load(Relaxed),
     );
+    usage(&mut page, state);
     page.0
+}
+
+/// Left out where the system does not say.
+fn usage(page: &mut Page, state: &State<'_>) {
+    let usage = &state.usage;
+    if let Some(seconds) = usage.cpu_seconds {
+        page.family("cpu_seconds_total", "counter", "User and system time.");
+        page.sample("cpu_seconds_total", &[], seconds);
+    }
+    if let Some(bytes) = usage.rss_bytes {
+        page.gauge("resident_memory_bytes", "Memory in use.", bytes);
+    }
+    if let Some(disk) = &usage.disk {
+        let help = "Room left in the file system of the data directory.";
+        page.gauge("disk_free_bytes", help, disk.free_bytes);
+    }
 }
 
 fn bulk_latency(page: &mut Page, state: &State<'_>) {
@@ -231,7 +259,3 @@ fn escaped(text: &str) -> String {
         .replace('"', "\\\"")
         .replace('\n', "\\n")
 }
-
-#[cfg(test)]
-#[path = "metrics_tests.rs"]
-mod tests;

@@ -5,13 +5,17 @@ mod health;
 mod listener;
 mod metrics;
 mod serve;
+#[cfg(test)]
+mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::listener::Listener;
 pub use self::serve::serve;
 use super::counters::Counters;
 use super::store::{StoreHandle, Totals};
+use super::usage::Usage;
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Source {
     pub store: StoreHandle,
     pub counters: Arc<Counters>,
     pub spool_max_bytes: u64,
+    /// Whose file system must not run full.
+    pub data_dir: PathBuf,
     /// When the agent began, in seconds since 1970.
     pub started_at_s: i64,
 }
@@ -29,5 +35,6 @@ struct State<'a> {
     totals: Totals,
     spool_max_bytes: u64,
     spool_lag_ms: u64,
+    usage: Usage,
     started_at_s: i64,
 }

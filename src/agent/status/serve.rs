@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::listener::Stream;
 use super::{Listener, Source, State, health, metrics};
+use crate::agent::usage::Usage;
 use crate::slot;
 
 /// Connections at once; further ones wait in the listener's queue.
@@ -82,11 +83,15 @@ async fn answer(method: &Method, path: &str, source: &Source) -> Response<String
     match path {
         "/metrics" => {
             let lag_ms = spool_lag_ms(source).await;
-            let page = metrics::render(&state(source, lag_ms));
+            let page = metrics::render(&State {
+                spool_lag_ms: lag_ms,
+                usage: Usage::read(&source.data_dir),
+                ..state(source)
+            });
             response(StatusCode::OK, metrics::CONTENT_TYPE, page)
         }
         "/health" | "/health/ready" => {
-            let (is_ready, answer) = health::ready(&state(source, 0));
+            let (is_ready, answer) = health::ready(&state(source));
             let status = match is_ready {
                 true => StatusCode::OK,
                 false => StatusCode::SERVICE_UNAVAILABLE,
@@ -105,12 +110,14 @@ async fn answer(method: &Method, path: &str, source: &Source) -> Response<String
     }
 }
 
-fn state(source: &Source, spool_lag_ms: u64) -> State<'_> {
+/// Without what takes time to find out.
+fn state(source: &Source) -> State<'_> {
     State {
         counters: &source.counters,
         totals: *source.store.totals().borrow(),
         spool_max_bytes: source.spool_max_bytes,
-        spool_lag_ms,
+        spool_lag_ms: 0,
+        usage: Usage::default(),
         started_at_s: source.started_at_s,
     }
 }

@@ -51,7 +51,10 @@ impl Beside {
     pub fn open(data_dir: &Path) -> anyhow::Result<Self> {
         let path = data_dir.join(FILE);
         if !path.exists() {
-            bail!("cannot find an agent's store in {}", data_dir.display());
+            bail!(
+                "cannot find an agent's store in {}: --data-dir names the data_dir of the agent's configuration",
+                data_dir.display()
+            );
         }
         guarded(|| {
             let database: Box<dyn ReadableDatabase> = match open::builder().open_read_only(&path) {

@@ -131,7 +131,10 @@ impl Store {
     /// For tools: neither creates a store nor mends one.
     pub fn open_existing(data_dir: &Path) -> anyhow::Result<Self> {
         if !data_dir.join(FILE).exists() {
-            bail!("cannot find an agent's store in {}", data_dir.display());
+            bail!(
+                "cannot find an agent's store in {}: --data-dir names the data_dir of the agent's configuration",
+                data_dir.display()
+            );
         }
         Self::open_with(data_dir, Limits::default(), false)
     }
@@ -338,7 +341,5 @@ impl Store {
     }
 }
 
-#[cfg(test)]
-mod damage_tests;
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ fn complaints_about_conditions_have_the_place_of_the_token() {
     check(
         &format!("{drop}'message = 1'"),
         "3:17",
-        "in the condition: unexpected character '='",
+        "in the condition: unexpected '=': equality is written ==",
     );
     check(
         &format!("{drop}\"message == \\\"x\\\" or\""),

@@ -62,6 +62,9 @@ pub(super) async fn check(
         if !step(out, &format!("TLS {shown}"), tls)? {
             return Ok(false);
         }
+    } else {
+        let plain = "none: the address is http://, anybody on the way can read along";
+        step(out, &format!("TLS {shown}"), Ok(plain.into()))?;
     }
     step(out, &format!("Elasticsearch {shown}"), server(answer))
 }

@@ -1,4 +1,5 @@
-//! Stores as they were written by a version, kept in `tests/golden`: what waits in them is shipped by every later one.
+//! Stores as they were written by a version, kept in `tests/golden`: what waits in them is shipped by every later one, and
+//! what was acknowledged of a file is not sent again.
 //!
 //! When the format changes, keep the old files and add one:
 //! `cargo test --test integration operation::golden::make -- --ignored` writes `tests/golden/store-N.redb.gz`.
@@ -13,7 +14,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use super::{Site, store_of};
+use super::{Site, messages, store_of};
 use crate::bulk_server::{Act, BulkServer};
 use crate::support;
 
@@ -56,35 +57,45 @@ fn contents() -> Change {
             (Priority::Chain, record("logs-ethereum.beacon_event", 3)),
         ],
         bury: vec![letter(4), letter(5)],
-        notes: vec![
-            ("agent.id".into(), AGENT_ID.into()),
-            ("cursor".into(), b"17".to_vec()),
-        ],
+        notes: vec![("cursor".into(), b"17".to_vec())],
         ..Change::default()
     }
+}
+
+/// More than a fingerprint takes, so that the file is known wherever it lies.
+fn acknowledged_lines() -> String {
+    (0..60)
+        .map(|number| format!("a line that was acknowledged, number {number}\n"))
+        .collect()
 }
 
 #[test]
 #[ignore = "writes a golden file; see above"]
 fn make() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), Limits::default()).unwrap();
-    store.commit(&contents()).unwrap();
-    drop(store);
-    let bytes = fs::read(dir.path().join("agent.redb")).unwrap();
     let path = golden().join(NEWEST);
     assert!(
         !path.exists(),
         "{} is there; name a new one",
         path.display()
     );
+    let (site, server) = (Site::new(), BulkServer::start(|_, _| Act::Serve));
+    site.configure(&server.url(), &site.logs("a.log"));
+    site.append("a.log", &acknowledged_lines());
+    let data = site.path("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("agent.id"), AGENT_ID).unwrap();
+    assert!(site.once().status.success());
+    let mut store = Store::open(&data, Limits::default()).unwrap();
+    store.commit(&contents()).unwrap();
+    drop(store);
+    let bytes = fs::read(store_of(&site)).unwrap();
     let mut file = GzEncoder::new(File::create(path).unwrap(), Compression::best());
     file.write_all(&bytes).unwrap();
     file.finish().unwrap();
 }
 
 #[test]
-fn what_waits_in_stores_of_earlier_versions_is_shipped() {
+fn stores_of_earlier_versions_are_shipped_and_their_files_read_on() {
     let files: Vec<PathBuf> = fs::read_dir(golden())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -98,13 +109,18 @@ fn what_waits_in_stores_of_earlier_versions_is_shipped() {
             .unwrap();
         fs::create_dir(site.path("data")).unwrap();
         fs::write(store_of(&site), bytes).unwrap();
-        site.configure(&server.url(), "");
+        site.configure(&server.url(), &site.logs("a.log"));
+        site.append("a.log", &acknowledged_lines());
+        site.append("a.log", "a new line\n");
         let data = site.path("data");
         assert_eq!(dead_letter::replay(&data, &Filter::default()).unwrap(), 2);
         let output = site.once();
         assert!(output.status.success(), "{}: {output:?}", path.display());
+        assert_eq!(messages(&server), ["a new line"], "{}", path.display());
+        let mut stored = server.stored();
+        stored.retain(|id| id.starts_with("golden-"));
         let expected: Vec<String> = (0..6).map(|id| format!("golden-{id}")).collect();
-        assert_eq!(server.stored(), expected, "{}", path.display());
+        assert_eq!(stored, expected, "{}", path.display());
         assert_eq!(server.document("golden-5").unwrap()["n"], 5);
         assert_eq!(
             fs::read_to_string(data.join("agent.id")).unwrap().trim(),

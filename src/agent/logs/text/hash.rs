@@ -1,6 +1,6 @@
 //! Hashes as clients print them: in full, shortened in the middle in four styles, or a prefix alone.
 
-use crate::event::Document;
+use crate::event::{Document, Path};
 
 /// Hex digits without `0x`, lower case, as far as they were printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,15 @@ impl PrintedHash {
         if prefix.len() < JOIN_DIGITS || prefix.len() > 64 || !is_hex(prefix) || !is_hex(suffix) {
             return None;
         }
-        let prefix = prefix.to_ascii_lowercase();
+        let mut prefix = prefix.to_ascii_lowercase();
         if prefix.len() == 64 {
+            let (begin, end) = (&prefix[..JOIN_DIGITS], &prefix[64 - JOIN_DIGITS..]);
+            let (begin, end) = (begin.to_owned(), end.to_owned());
+            prefix.insert_str(0, "0x");
             return Some(Self {
-                suffix: Some(prefix[64 - JOIN_DIGITS..].to_owned()),
-                full: Some(format!("0x{prefix}")),
-                prefix: prefix[..JOIN_DIGITS].to_owned(),
+                prefix: begin,
+                suffix: Some(end),
+                full: Some(prefix),
             });
         }
         let suffix = Some(suffix.to_ascii_lowercase()).filter(|suffix| !suffix.is_empty());
@@ -44,10 +47,37 @@ impl PrintedHash {
     }
 
     /// Sets `FIELD`, `FIELD_prefix` and `FIELD_suffix` as far as they are known.
-    pub(in crate::agent::logs) fn set(self, document: &mut Document, field: &str) {
+    pub(in crate::agent::logs) fn set(self, document: &mut Document, field: &'static str) {
         document.set_some(field, self.full);
-        document.set(&format!("{field}_prefix"), self.prefix);
-        document.set_some(&format!("{field}_suffix"), self.suffix);
+        let (prefix, suffix) = names(field);
+        document.set(prefix, self.prefix);
+        document.set_some(suffix, self.suffix);
+    }
+}
+
+/// `FIELD_prefix` and `FIELD_suffix`. Those of every block are not put together anew.
+fn names(field: &'static str) -> (Path, Path) {
+    match field {
+        "ethereum.block.root" => (
+            "ethereum.block.root_prefix".into(),
+            "ethereum.block.root_suffix".into(),
+        ),
+        "ethereum.block.hash" => (
+            "ethereum.block.hash_prefix".into(),
+            "ethereum.block.hash_suffix".into(),
+        ),
+        "ethereum.head.root" => (
+            "ethereum.head.root_prefix".into(),
+            "ethereum.head.root_suffix".into(),
+        ),
+        "ethereum.finalized.root" => (
+            "ethereum.finalized.root_prefix".into(),
+            "ethereum.finalized.root_suffix".into(),
+        ),
+        _ => (
+            format!("{field}_prefix").into(),
+            format!("{field}_suffix").into(),
+        ),
     }
 }
 

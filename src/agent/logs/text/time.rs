@@ -46,6 +46,10 @@ impl Zone {
             .rev()
             .find_map(|year| {
                 let date = NaiveDate::from_ymd_opt(year, month, day)?;
+                // No zone is so far from UTC: most often the coming year is out of the question.
+                if date > latest.date_naive() + TimeDelta::days(1) {
+                    return None;
+                }
                 self.resolve(date.and_time(time))
                     .filter(|resolved| resolved.at <= latest)
             })
@@ -93,6 +97,10 @@ impl<'de> Deserialize<'de> for Zone {
 
 /// RFC 3339 and its cousins: a blank for the `T`, a comma for the dot, a zone or none.
 pub(in crate::agent::logs) fn parse_full(text: &str, zone: Zone) -> Option<LogTime> {
+    let is_of_time = |byte: &u8| byte.is_ascii_digit() || b"-+:., TtZz".contains(byte);
+    if !text.as_bytes().iter().all(is_of_time) {
+        return None;
+    }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(LogTime {
             at: time.with_timezone(&Utc),
@@ -107,6 +115,27 @@ pub(in crate::agent::logs) fn parse_full(text: &str, zone: Zone) -> Option<LogTi
         });
     }
     zone.resolve(NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok()?)
+}
+
+/// `15:15:05.000`
+pub(in crate::agent::logs) fn time_of_day(text: &str) -> Option<NaiveTime> {
+    let &[h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3] = text.as_bytes() else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| number * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let (hour, minute) = (number(&[h1, h2])?, number(&[m1, m2])?);
+    let (second, ms) = (number(&[s1, s2])?, number(&[f1, f2, f3])?);
+    match second {
+        // A leap second.
+        60 => NaiveTime::from_hms_milli_opt(hour, minute, 59, 1_000 + ms),
+        _ => NaiveTime::from_hms_milli_opt(hour, minute, second, ms),
+    }
 }
 
 /// `Jan` … `Dec` as 1 … 12.
@@ -175,6 +204,20 @@ mod tests {
             );
         }
         assert_eq!(parse_full("yesterday", zone), None);
+        assert_eq!(
+            time_of_day("23:59:08.250"),
+            NaiveTime::from_hms_milli_opt(23, 59, 8, 250)
+        );
+        assert!(time_of_day("23:59:60.250").is_some());
+        for no_time in [
+            "24:00:00.000",
+            "1:2:3.000",
+            "12:34:56,789",
+            "12:34:5x.789",
+            "é2:34:56.78",
+        ] {
+            assert_eq!(time_of_day(no_time), None, "{no_time}");
+        }
         assert!(serde_json::from_str::<Zone>("\"Mars\"").is_err());
     }
 }

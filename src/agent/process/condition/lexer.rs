@@ -78,6 +78,7 @@ fn next(text: &str) -> Result<(Token, usize), (usize, String)> {
         '-' | '0'..='9' => number(text),
         _ => match SYMBOLS.iter().find(|symbol| text.starts_with(**symbol)) {
             Some(symbol) => Ok((Token::Symbol(symbol), symbol.len())),
+            None if first == '=' => Err((0, "unexpected '=': equality is written ==".into())),
             None => Err((0, format!("unexpected character {first:?}"))),
         },
     }

@@ -105,7 +105,7 @@ fn errors_say_where_and_what_was_expected() {
         5,
         "expected a \"string\", a number, true or false, found the end",
     );
-    check_error("a = 1", 2, "unexpected character '='");
+    check_error("a = 1", 2, "unexpected '=': equality is written ==");
     check_error("a is 1", 2, "expected ==, !=, <, <=, >, >=, =~, in, not in");
     check_error(
         "a == 1 b == 2",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::agent::store::*;
 
 const RECORDS: u64 = 200;
 const AGENT_ID: &str = "6f0e0c1e-7a52-4a0c-9d3c-0e6d8a3b5c11\n";

@@ -1,3 +1,7 @@
+//! The store as its owner sees it.
+
+mod damage;
+
 use super::*;
 
 fn limits(spool_bytes: u64) -> Limits {
@@ -218,4 +222,52 @@ fn registry_and_notes_are_kept_and_forgotten() {
     assert_eq!(store.registry().unwrap(), [("b".to_owned(), b"2".to_vec())]);
     assert_eq!(store.note("agent").unwrap(), Some(b"x".to_vec()));
     assert_eq!(store.note("nobody").unwrap(), None);
+}
+
+#[test]
+fn an_agents_id_outlives_its_store_and_a_torn_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = || {
+        let mut store = Store::open(dir.path(), Limits::default()).unwrap();
+        agent_id(&mut store).unwrap()
+    };
+    let first = id();
+    std::fs::remove_file(dir.path().join(FILE)).unwrap();
+    assert_eq!(id(), first, "from the file");
+    std::fs::write(dir.path().join("agent.id"), "torn").unwrap();
+    assert_eq!(id(), first, "from the store");
+    let kept = std::fs::read_to_string(dir.path().join("agent.id")).unwrap();
+    assert_eq!(kept.trim(), first, "and the file is mended");
+}
+
+#[test]
+fn a_rebuild_that_was_interrupted_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path(), Limits::default()).unwrap();
+    append(&mut store, Priority::Chain, "b", 0..3);
+    drop(store);
+    // The damaged file gave up its name, and the new one did not get it yet.
+    std::fs::rename(
+        dir.path().join(FILE),
+        dir.path().join("agent.redb.rebuilding"),
+    )
+    .unwrap();
+    let mut store = Store::open(dir.path(), Limits::default()).unwrap();
+    assert_eq!(ids(&store.take(9, usize::MAX).unwrap()), [0, 1, 2]);
+    assert!(!dir.path().join("agent.redb.rebuilding").exists());
+}
+
+#[test]
+fn damaged_files_do_not_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        std::fs::write(dir.path().join(FILE), b"not a database").unwrap();
+        drop(Store::open(dir.path(), Limits::default()).unwrap());
+    }
+    let aside = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let aside = aside.filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().contains(".damaged-")
+    });
+    assert_eq!(aside.count(), 3);
 }

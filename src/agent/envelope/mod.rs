@@ -1,11 +1,18 @@
-//! What every document carries beside its own fields. The constant part of each stream is encoded once and copied
-//! behind the document's own fields; only objects that both have (`event`, `ethereum`, …) are merged field by field.
+//! What every document carries beside its own fields.
+//!
+//! A document that is a list of fields is written by the template of its shape; one that is a tree is merged with the
+//! envelope field by field.
+
+mod json;
+mod template;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use self::json::{write_field, write_name};
+use self::template::Templates;
 use super::store::Record;
 use crate::event::{DataStream, Document, Event, timestamp};
 use crate::slot::ChainSpec;
@@ -83,43 +90,19 @@ pub struct Envelope {
 #[derive(Debug)]
 struct StreamEnvelope {
     index: String,
-    /// What the parts say, for those who want to read it.
     base: Document,
-    parts: Vec<Part>,
-}
-
-/// One field of the top level.
-#[derive(Debug)]
-struct Part {
-    name: String,
-    value: Value,
-    /// `"name":value`
-    encoded: Vec<u8>,
+    templates: Templates,
 }
 
 impl Envelope {
     pub fn new(identity: &Identity) -> Self {
         let streams = DataStream::ALL.into_iter().map(|stream| {
-            let base = identity.document(stream);
-            let fields = base.as_map().clone();
-            let parts = fields.into_iter().map(|(name, value)| {
-                let mut encoded = Vec::new();
-                write_field(&mut encoded, &name, &value);
-                Part {
-                    name,
-                    value,
-                    encoded,
-                }
-            });
-            let parts = parts.collect();
-            (
-                stream,
-                StreamEnvelope {
-                    index: stream.name(&identity.namespace),
-                    base,
-                    parts,
-                },
-            )
+            let envelope = StreamEnvelope {
+                index: stream.name(&identity.namespace),
+                base: identity.document(stream),
+                templates: Templates::default(),
+            };
+            (stream, envelope)
         });
         Self {
             streams: streams.collect(),
@@ -146,78 +129,40 @@ impl Envelope {
         let taken_at_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         let stream = self.stream(event.stream);
         Record::new(taken_at_ms, &stream.index, event.id.as_str(), |out| {
-            write_merged_top(out, event.document.as_map(), &stream.parts);
+            stream.write(out, &event.document);
         })
     }
 }
 
-fn write_merged_top(out: &mut Vec<u8>, own: &Map<String, Value>, parts: &[Part]) {
-    out.push(b'{');
-    let mut separator = Separator::default();
-    for (name, value) in own {
-        separator.write(out);
-        match parts.iter().find(|part| part.name == *name) {
-            Some(part) => write_merged(out, name, value, &part.value),
-            None => write_field(out, name, value),
+impl StreamEnvelope {
+    fn write(&self, out: &mut Vec<u8>, document: &Document) {
+        let base = self.base.as_map();
+        let is_written = document
+            .fields()
+            .is_some_and(|fields| self.templates.of(fields, base).write(out, fields));
+        if !is_written {
+            write_merged(out, document.as_map(), base);
         }
     }
-    for part in parts.iter().filter(|part| !own.contains_key(&part.name)) {
-        separator.write(out);
-        out.extend_from_slice(&part.encoded);
-    }
-    out.push(b'}');
 }
 
 /// As [`Document::merge_missing`] would, without building the result.
-fn write_merged(out: &mut Vec<u8>, name: &str, own: &Value, base: &Value) {
-    let (Value::Object(own), Value::Object(base)) = (own, base) else {
-        write_field(out, name, own);
-        return;
-    };
-    write_name(out, name);
+fn write_merged(out: &mut Vec<u8>, own: &Map<String, Value>, base: &Map<String, Value>) {
+    let missing = base.iter().filter(|(name, _)| !own.contains_key(*name));
     out.push(b'{');
-    let mut separator = Separator::default();
-    for (name, value) in own {
-        separator.write(out);
-        match base.get(name) {
-            Some(base) => write_merged(out, name, value, base),
-            None => write_field(out, name, value),
-        }
-    }
-    for (name, value) in base.iter().filter(|(name, _)| !own.contains_key(*name)) {
-        separator.write(out);
-        write_field(out, name, value);
-    }
-    out.push(b'}');
-}
-
-fn write_field(out: &mut Vec<u8>, name: &str, value: &Value) {
-    write_name(out, name);
-    write_json(out, value);
-}
-
-fn write_name(out: &mut Vec<u8>, name: &str) {
-    write_json(out, name);
-    out.push(b':');
-}
-
-/// A string or a [`Value`] into memory: neither can fail to be written.
-fn write_json(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok());
-}
-
-#[derive(Default)]
-struct Separator {
-    needed: bool,
-}
-
-impl Separator {
-    fn write(&mut self, out: &mut Vec<u8>) {
-        if std::mem::replace(&mut self.needed, true) {
+    for (position, (name, value)) in own.iter().chain(missing).enumerate() {
+        if position > 0 {
             out.push(b',');
         }
+        match (value, base.get(name)) {
+            (Value::Object(own), Some(Value::Object(base))) => {
+                write_name(out, name);
+                write_merged(out, own, base);
+            }
+            _ => write_field(out, name, value),
+        }
     }
+    out.push(b'}');
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::*;
+use super::State;
+use super::metrics::render;
 use crate::agent::counters::Counters;
+use crate::agent::process::Note;
 use crate::agent::store::{Dropped, Totals};
+use crate::agent::usage::Usage;
 
 /// Samples by name and labels. Panics at anything Prometheus would refuse or promtool complain about.
-pub(crate) fn parse(page: &str) -> BTreeMap<String, f64> {
+fn parse(page: &str) -> BTreeMap<String, f64> {
     let (mut types, mut samples) = (BTreeMap::new(), BTreeMap::new());
     let mut helped = BTreeSet::new();
     let mut family = String::new();
@@ -89,6 +92,11 @@ fn every_sample_is_sound_and_says_what_was_counted() {
         dataset: "strange\"\\\n".into(),
     }]);
     counters.count("log_line_cut", 3);
+    counters.processed(Note {
+        number: 2,
+        kind: "drop_event",
+        failure: None,
+    });
     counters.bulk_answered(Duration::from_millis(20), 1_000, true);
     counters.bulk_answered(Duration::from_secs(60), 1_000, false);
     let state = State {
@@ -96,6 +104,11 @@ fn every_sample_is_sound_and_says_what_was_counted() {
         totals: Totals::default(),
         spool_max_bytes: 1 << 30,
         spool_lag_ms: 1_500,
+        usage: Usage {
+            cpu_seconds: Some(2.5),
+            rss_bytes: Some(1 << 20),
+            disk: None,
+        },
         started_at_s: 1_700_000_000,
     };
     let samples = parse(&render(&state));
@@ -109,6 +122,13 @@ fn every_sample_is_sound_and_says_what_was_counted() {
         get("events_dropped_total{reason=\"spool_full\",dataset=\"strange\\\"\\\\\\n\"}"),
         1.0
     );
+    assert_eq!(
+        get("processor_total{number=\"2\",kind=\"drop_event\",outcome=\"dropped\"}"),
+        1.0
+    );
+    assert_eq!(get("cpu_seconds_total"), 2.5);
+    assert_eq!(get("resident_memory_bytes"), f64::from(1 << 20));
+    assert!(!samples.contains_key("ethmon_agent_disk_free_bytes"));
     assert_eq!(get("spool_events{priority=\"chain\"}"), 0.0);
     assert_eq!(get("spool_lag_seconds"), 1.5);
     assert_eq!(get("bulk_duration_seconds_bucket{le=\"0.025\"}"), 1.0);
