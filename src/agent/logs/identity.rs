@@ -110,7 +110,17 @@ pub(super) fn identify(
         let generation = next_generation(known, &index, file);
         let copied = originals()
             .find(|(_, original)| is_copy(seen[*original], file) && contents.is_copy(s, *original));
-        let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
+        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait,
+        // unless the original has just been truncated.
+        let mut may_be_copy = |original: usize| {
+            let is_like = match file.is_settled {
+                true => is_copy(seen[original], file),
+                false => begins_alike(seen[original], file),
+            };
+            is_like
+                && (contents.is_copy(s, original)
+                    || !file.is_settled && !contents.is_copy(original, original))
+        };
         // Both may be new, and the original is known by the next scan.
         let mut new_originals = beside.originals(file).filter(|t| {
             let original = seen[*t];
@@ -120,9 +130,8 @@ pub(super) fn identify(
             Identity::CopyOf(k)
         } else if is_in_the_making(file)
             || generation == 0 && file.head.is_empty()
-            || generation == 0 && originals().any(|(_, original)| may_be_copy(seen[original]))
-            || new_originals
-                .any(|t| may_be_copy(seen[t]) || is_copy(seen[t], file) && contents.is_copy(s, t))
+            || generation == 0 && originals().any(|(_, original)| may_be_copy(original))
+            || new_originals.any(may_be_copy)
         {
             Identity::Undecided
         } else {
@@ -153,7 +162,7 @@ fn holds_contents(known: &Entry, seen: &Seen) -> bool {
         true => known.node.inode == seen.node.inode || is_rotated,
         false => {
             // Of what is gone for long, only the whole is taken for it.
-            let is_recent = known.gone_at_ms.is_none() && !known.is_replaced;
+            let is_recent = known.gone_at_ms.is_none();
             known.fingerprint.bytes > 0
                 && seen.path != known.path
                 && is_rotated

@@ -26,8 +26,8 @@ impl Contents for Other {
         known.position.offset == 0
     }
 
-    fn is_copy(&mut self, _: usize, _: usize) -> bool {
-        false
+    fn is_copy(&mut self, seen: usize, original: usize) -> bool {
+        seen == original
     }
 }
 
@@ -244,6 +244,20 @@ fn files_that_begin_alike_are_told_apart_by_what_was_read_last() {
     assert_eq!(
         identify(&[same_beginning]),
         [Identity::New { generation: 0 }]
+    );
+}
+
+#[test]
+fn a_busy_file_that_only_begins_like_another_does_not_wait() {
+    let mut rotated = known("geth.log.1", 5, &long("geth"));
+    rotated.position.offset = 0;
+    let files = [
+        seen("geth.log.1", 5, &long("geth")),
+        seen("geth.log", 6, &long("geth")),
+    ];
+    assert_eq!(
+        crate::agent::logs::identity::identify(&[&rotated], &files, &mut Other),
+        [Identity::Known(0), Identity::New { generation: 0 }]
     );
 }
 
