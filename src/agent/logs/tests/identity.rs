@@ -121,6 +121,38 @@ fn a_copy_waits_until_the_original_is_truncated() {
     );
 }
 
+/// The original was truncated after it was seen.
+struct Truncated;
+
+impl Contents for Truncated {
+    fn holds(&mut self, _: &Entry, _: usize) -> bool {
+        true
+    }
+
+    fn is_copy(&mut self, _: usize, _: usize) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_copy_whose_original_is_truncated_meanwhile_waits() {
+    let before = [&known("geth.log", 5, &long("geth"))];
+    let files = [
+        seen("geth.log", 5, &long("geth")),
+        seen("geth.log.1", 6, &long("geth")),
+    ];
+    let check = |files: &[Seen], copy| {
+        let identities = crate::agent::logs::identity::identify(&before, files, &mut Truncated);
+        assert_eq!(identities, [Identity::Known(0), copy]);
+    };
+    check(&files, Identity::Undecided);
+    let settled = files.map(|file| Seen {
+        is_settled: true,
+        ..file
+    });
+    check(&settled, Identity::New { generation: 0 });
+}
+
 #[test]
 fn a_copy_of_a_file_that_is_new_itself_waits_for_the_next_scan() {
     let new = Identity::New { generation: 0 };
