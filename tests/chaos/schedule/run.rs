@@ -67,8 +67,7 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
     writers.iter_mut().for_each(|writer| writer.write_line(20));
     settle(plan, &mut agent, &server, &writers)?;
     agent.stop()?;
-    let log = fs::read_to_string(folder.join("agent.out")).unwrap();
-    if log.contains("panicked at") {
+    if memchr::memmem::find(&agent.log(), b"panicked at").is_some() {
         return Err("the agent panicked".into());
     }
 
@@ -182,7 +181,8 @@ fn settle(
             first_missing(cluster, lines()).is_none()
         });
         // Read beside the running agent, only where it matters.
-        let is_refused = !plan.has_poison || dead_letters(agent.folder()).len() >= poisoned;
+        let is_refused =
+            !plan.has_poison || agent.is_up() && dead_letters(agent.folder()).len() >= poisoned;
         if is_stored && is_refused {
             return Ok(());
         }
