@@ -21,6 +21,7 @@ mod lines;
 mod listing;
 mod lodestar;
 mod multiline;
+mod opening;
 mod record;
 mod registry;
 mod rescan;

@@ -1,7 +1,12 @@
 //! Golden lines, whole recorded logs, and files that are rotated under the tailer.
 
 mod identity;
+mod input;
+mod journal;
 mod lodestar;
+mod packed;
+mod places;
 mod recorded;
 mod rig;
+mod schedules;
 mod tail;
