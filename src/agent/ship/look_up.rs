@@ -107,7 +107,7 @@ fn wanted(items: &[Item], now: Instant) -> impl Iterator<Item = (&str, &str, u64
     })
 }
 
-/// Looks for what is in doubt. `list` as [`Known::list`] gave it.
+/// Looks for what is in doubt. `list` as [`super::doubt::Known::list`] gave it.
 async fn look_up(
     client: Client,
     list: Result<Arc<Vec<BackingIndex>>, Vec<String>>,
