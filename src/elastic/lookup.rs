@@ -38,8 +38,29 @@ impl Client {
             }
             all.extend(backing_indices(&reply.body));
         }
+        for stream in streams {
+            if !all.iter().any(|index| index.stream == *stream) {
+                self.is_missing(stream).await?;
+            }
+        }
         all.sort_by_key(|index| index.created_ms);
         Ok(all)
+    }
+
+    /// That there is no such data stream has to be said: what stands before Elasticsearch may answer with nothing, too.
+    async fn is_missing(&self, stream: &str) -> Result<(), SendError> {
+        let path = format!("_data_stream/{}", path_segment(stream));
+        let reply = self
+            .get(&path, &[("filter_path", "error.type,data_streams.name")])
+            .await?;
+        match &reply.body["error"]["type"] {
+            kind if reply.status == 404 && kind == "index_not_found_exception" => Ok(()),
+            _ if reply.is_success() => Err(SendError::Unreadable {
+                host: self.hosts().join(", "),
+                reason: format!("not the list of the indices of {stream}"),
+            }),
+            _ => Err(self.refused(&reply)),
+        }
     }
 
     /// Which of the ids an index holds, whether or not a search would find them yet. `Err` of 403: we may not know

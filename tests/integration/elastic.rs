@@ -143,6 +143,34 @@ async fn a_dead_host_costs_nothing_but_its_turn() {
 }
 
 #[tokio::test]
+async fn an_empty_list_of_indices_is_believed_of_nobody_but_elasticsearch() {
+    let Some(url) = support::elasticsearch("an_empty_list_of_indices") else {
+        return;
+    };
+    let client = support::ready(&url).await;
+    let stream = DataStream::Block.name(&support::config(&[&url]).namespace);
+    assert_eq!(client.backing_indices(&[&stream]).await.unwrap(), []);
+    let (body, count) = bulk(&[(&stream, "a", document(1))]);
+    client.bulk(body, count).await.unwrap();
+    let found = client
+        .backing_indices(&[&stream, "logs-no-such"])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].stream, stream);
+
+    for body in ["{}", r#"{"errors": false, "took": 1}"#, ""] {
+        let stranger = answering(http("200 OK", "", body));
+        let client = support::client(&[&stranger]);
+        let answer = client.backing_indices(&[&stream]).await;
+        assert!(
+            matches!(answer, Err(SendError::Unreadable { .. })),
+            "{body:?}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn compare_and_set_has_one_winner() {
     let Some(url) = support::elasticsearch("compare_and_set_has_one_winner") else {
         return;

@@ -62,6 +62,11 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
             (200, json!({"data_streams": streams}))
         }
         ("GET", ["_data_stream"]) => cluster.list("*"),
+        ("GET", ["_data_stream", name])
+            if !name.contains('*') && cluster.stream(name).is_none() =>
+        {
+            no_such_index(name)
+        }
         ("GET", ["_data_stream", pattern]) => cluster.list(pattern),
         ("GET", ["_ingest", "pipeline"]) => (200, json!({})),
         ("POST", [stream, "_rollover"]) => match cluster.rollover(stream) {
