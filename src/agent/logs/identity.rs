@@ -94,7 +94,8 @@ pub(super) fn identify(
             continue;
         }
         for k in index.like(file) {
-            let answer = holds_contents(known[k], file).then(|| contents.holds(known[k], s));
+            let is_likely = holds_contents(known[k], file) && is_named_after(known, k, file);
+            let answer = is_likely.then(|| contents.holds(known[k], s));
             unanswered[s] |= answer == Some(None);
             if answer == Some(Some(true)) && claim(s, k, &mut identities) {
                 break;
@@ -180,12 +181,30 @@ fn holds_contents(known: &Entry, seen: &Seen) -> bool {
             // Of what is gone for long, only the whole is taken for it.
             let is_recent = known.gone_at_ms.is_none();
             known.fingerprint.bytes > 0
+                && has_told(known, seen)
                 && seen.path != known.path
                 && is_rotated
                 && (is_recent || seen.holds_exactly(known.size_seen))
         }
     };
     is_likely && seen.holds_at_least(known.position.offset) && known.fingerprint.begins(&seen.head)
+}
+
+/// Whether anything of it can have been handed on. If not, nothing is repeated by taking it for another file.
+fn has_told(known: &Entry, seen: &Seen) -> bool {
+    let head = seen.head.get(..known.fingerprint.bytes).unwrap_or_default();
+    known.position.offset > 0 || head.contains(&b'\n')
+}
+
+/// `node-errors.log.1` would do for a rotation of `node.log`, were there no `node-errors.log`. A full fingerprint does not
+/// depend on names.
+fn is_named_after(known: &[&Entry], k: usize, seen: &Seen) -> bool {
+    let stem_of = |entry: &Entry| stem(&entry.path).len();
+    known[k].fingerprint.is_full()
+        || known
+            .iter()
+            .filter(|other| is_rotation(&seen.path, &other.path))
+            .all(|other| stem_of(other) <= stem_of(known[k]))
 }
 
 /// A file is packed in seconds or minutes, and gets the time of the original when that is done.

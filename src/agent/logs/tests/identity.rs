@@ -44,7 +44,7 @@ impl Contents for Gone {
     }
 }
 
-fn identify(known: &[Entry], seen: &[Seen]) -> Vec<Identity> {
+pub(super) fn identify(known: &[Entry], seen: &[Seen]) -> Vec<Identity> {
     let known: Vec<&Entry> = known.iter().collect();
     crate::agent::logs::identity::identify(&known, seen, &mut Honest)
 }
@@ -57,7 +57,7 @@ fn node(inode: u64) -> Node {
     }
 }
 
-fn seen(path: &str, inode: u64, contents: &str) -> Seen {
+pub(super) fn seen(path: &str, inode: u64, contents: &str) -> Seen {
     let head = &contents.as_bytes()[..contents.len().min(Fingerprint::MAX_BYTES)];
     Seen {
         path: path.into(),
@@ -70,7 +70,7 @@ fn seen(path: &str, inode: u64, contents: &str) -> Seen {
 }
 
 /// A file that was read to its end.
-fn known(path: &str, inode: u64, contents: &str) -> Entry {
+pub(super) fn known(path: &str, inode: u64, contents: &str) -> Entry {
     let seen = seen(path, inode, contents);
     Entry {
         key: FileKey::of(node(inode), 0),

@@ -4,6 +4,7 @@ mod identity;
 mod input;
 mod journal;
 mod lodestar;
+mod names;
 mod packed;
 mod places;
 mod recorded;
