@@ -66,7 +66,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    const TARGETS: [(&str, fn(&[u8])); 6] = [
+    type Target = fn(&[u8]);
+
+    const TARGETS: [(&str, Target); 6] = [
         ("bulk_answer", bulk_answer),
         ("framing", framing),
         ("multiline", multiline),
