@@ -175,10 +175,12 @@ impl Reader {
     pub(super) fn position(&self) -> Position {
         let offset = self.lines.resume();
         let anchor = match &self.source {
-            Source::Plain { file, .. } => bytes_before(file, offset, Anchor::MAX_BYTES)
-                .ok()
-                .flatten()
-                .map(|last| Anchor::of(&last)),
+            Source::Plain { file, last } => {
+                let before = |end, max_bytes| bytes_before(file, end, max_bytes).ok().flatten();
+                let anchor = before(offset, Anchor::MAX_BYTES).map(|bytes| Anchor::of(&bytes));
+                // Asked after reading: other contents may have the place by now, and they must not vouch for these.
+                anchor.filter(|_| before(self.lines.position(), last.len()).as_ref() == Some(last))
+            }
             Source::Packed { unpacker, .. } => {
                 (unpacker.position() == offset).then(|| unpacker.anchor())
             }

@@ -179,6 +179,11 @@ impl Tailer {
         let Some(followed) = self.files.get_mut(&id) else {
             return;
         };
+        if followed.is_doubtful {
+            // What is open may go on in a copy. The scan decides.
+            self.rest(id, now);
+            return;
+        }
         let (Some(reader), Some(section)) = (&mut followed.reader, followed.section) else {
             return;
         };

@@ -88,7 +88,11 @@ impl Schedule {
         let (log, rotated) = (format!("{name}.log"), format!("{name}.log.{step}"));
         let is_there = self.rig.path(&log).exists();
         let action = self.random.random_range(0..12);
-        println!("step {step}: {action} {log}, {} lines", self.lines.len());
+        println!(
+            "seed {} step {step}: {action} {log}, {} lines",
+            self.seed,
+            self.lines.len()
+        );
         match action {
             0 if is_there => self.rig.rename(&log, &rotated),
             1 if is_there => {
