@@ -66,9 +66,9 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    type Target = fn(&[u8]);
+    type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [(&str, Target); 6] = [
+    const TARGETS: [Target; 6] = [
         ("bulk_answer", bulk_answer),
         ("framing", framing),
         ("multiline", multiline),

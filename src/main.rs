@@ -13,6 +13,9 @@ use ethmon::{agent, aggregator, alert, config, replay, rules, setup, slot, tasks
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log_format);

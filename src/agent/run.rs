@@ -26,7 +26,7 @@ use crate::slot;
 use crate::tasks::{self, Tasks};
 
 /// Batches of log lines that wait for the shipper; files wait when it is full.
-const FILE_BATCHES: usize = 16;
+const FILE_BATCHES: usize = 4;
 /// Between two attempts to open the store on a disk that is full.
 const DISK_RETRY: Duration = Duration::from_secs(2);
 

@@ -105,9 +105,10 @@ impl Framer {
         } else {
             bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         }
-        let text = String::from_utf8_lossy(bytes);
-        let is_repaired = matches!(text, std::borrow::Cow::Owned(_));
-        let text = text.into_owned();
+        let (text, is_repaired) = match std::str::from_utf8(bytes) {
+            Ok(text) => (text.to_owned(), false),
+            Err(_) => (String::from_utf8_lossy(bytes).into_owned(), true),
+        };
         self.buffer.clear();
         // One long line must not hold its memory for ever.
         self.buffer.shrink_to(KEPT_CAPACITY);

@@ -110,22 +110,33 @@ pub(super) fn identify(
         }
         let originals = || index.like(file).filter_map(|k| Some((k, owner[k]?)));
         let generation = next_generation(known, &index, file);
-        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait.
-        let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
         let mut is_unclear = unanswered[s];
         let mut copied = None;
-        for (k, original) in originals() {
-            let is_whole = is_copy(seen[original], file);
-            let is_part = generation == 0 && may_be_copy(seen[original]);
-            if is_whole || is_part {
-                let answer = contents.is_copy(s, original);
-                is_unclear |= answer.is_none() || is_part && answer == Some(true);
-                if is_whole && answer == Some(true) {
+        for (k, original) in originals().filter(|(_, t)| is_copy(seen[*t], file)) {
+            match contents.is_copy(s, original) {
+                Some(true) => {
                     copied = Some(k);
                     break;
                 }
+                Some(false) => {}
+                None => is_unclear = true,
             }
         }
+        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait,
+        // unless the original has just been truncated.
+        let mut may_be_copy = |original: usize| {
+            let is_like = match file.is_settled {
+                true => is_copy(seen[original], file),
+                false => begins_alike(seen[original], file),
+            };
+            is_like
+                && match contents.is_copy(s, original) {
+                    Some(false) => {
+                        !file.is_settled && contents.is_copy(original, original) != Some(true)
+                    }
+                    Some(true) | None => true,
+                }
+        };
         // Both may be new, and the original is known by the next scan.
         let mut new_originals = beside.originals(file).filter(|t| {
             let original = seen[*t];
@@ -135,10 +146,8 @@ pub(super) fn identify(
             Identity::CopyOf(k)
         } else if is_unclear
             || generation == 0 && file.head.is_empty()
-            || new_originals.any(|t| {
-                (may_be_copy(seen[t]) || is_copy(seen[t], file))
-                    && contents.is_copy(s, t) != Some(false)
-            })
+            || generation == 0 && originals().any(|(_, original)| may_be_copy(original))
+            || new_originals.any(may_be_copy)
         {
             Identity::Undecided
         } else {

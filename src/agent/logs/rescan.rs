@@ -24,6 +24,9 @@ use crate::slot;
 /// not tell the time of a change.
 const EVERY: u32 = 60;
 
+/// Looks at the folders in one scan, until two agree about what was replaced.
+const MAX_LOOKS: u32 = 6;
+
 /// Folders whose asking takes a unit of time at most.
 const FOLDERS: u32 = 1_000;
 
@@ -87,17 +90,15 @@ impl Tailer {
             .values()
             .map(|followed| &followed.entry)
             .collect();
-        let (mut found, mut identities) = (Vec::new(), Vec::new());
-        let mut replaced = Vec::new();
         let mut changed: HashSet<Node> = HashSet::new();
-        for _ in 0..2 {
+        let ((found, identities), replaced) = agreed(|| {
             let elsewhere = self.files.values().filter(|followed| {
                 let entry = &followed.entry;
                 let is_astray = followed.missing_since.is_some() || entry.beside.is_some();
                 is_astray && entry.gone_at_ms.is_none()
             });
             let elsewhere = elsewhere.map(|followed| &followed.entry);
-            found = self.scanner.scan(
+            let mut found = self.scanner.scan(
                 (slot::now(), now),
                 elsewhere,
                 self.slots.free(),
@@ -110,15 +111,12 @@ impl Tailer {
                 found: &found,
                 answers: &mut self.answers,
             };
-            identities = identify(&known, &found, &mut contents);
-            replaced = replaced_by_others(&known, &found, &identities);
-            // Where a place has other contents, a copy may have been made while the folder was being read.
-            if replaced.is_empty() {
-                break;
-            }
+            let identities = identify(&known, &found, &mut contents);
+            let replaced = replaced_by_others(&known, &found, &identities);
             let nodes = found.iter().filter(|found| found.has_changed);
             changed = nodes.map(|found| found.seen.node).collect();
-        }
+            ((found, identities), replaced)
+        });
         let mut is_there = vec![false; ids.len()];
         let mut new = Vec::new();
         self.undecided.clear();
@@ -258,6 +256,20 @@ impl Tailer {
     }
 }
 
+/// The first look whose replaced files are those of the look before it. Where a place has other contents, a copy may have
+/// been made while the folder was being read, and each look may meet one of its own.
+fn agreed<T>(mut look: impl FnMut() -> (T, Vec<usize>)) -> (T, Vec<usize>) {
+    let mut before = Vec::new();
+    for _ in 1..MAX_LOOKS {
+        let (seen, replaced) = look();
+        if replaced == before {
+            return (seen, replaced);
+        }
+        before = replaced;
+    }
+    look()
+}
+
 /// Known files whose place other contents have taken, while nobody found their own.
 fn replaced_by_others(known: &[&Entry], found: &[Found], identities: &[Identity]) -> Vec<usize> {
     let mut is_known = vec![false; known.len()];
@@ -275,4 +287,27 @@ fn replaced_by_others(known: &[&Entry], found: &[Found], identities: &[Identity]
         !is_known[*index] && is_new && taken.contains(&entry.node)
     };
     (0..known.len()).filter(is_replaced).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_look_says_was_replaced_is_looked_at_again() {
+        let check = |looks: &[&[usize]], believed: usize| {
+            let mut number = 0;
+            let (seen, replaced) = agreed(|| {
+                number += 1;
+                (number, looks[number - 1].to_vec())
+            });
+            assert_eq!((seen, &replaced[..]), (believed, looks[believed - 1]));
+        };
+        check(&[&[]], 1);
+        check(&[&[1], &[1]], 2);
+        check(&[&[1], &[], &[]], 3);
+        // Another file is copied and truncated during the second look.
+        check(&[&[1], &[1, 2], &[1], &[1]], 4);
+        check(&[&[1], &[2], &[3], &[4], &[5], &[6]], 6);
+    }
 }

@@ -87,6 +87,8 @@ impl Pace {
             self.failures += 1;
             if output != Output::Unauthorized {
                 self.concurrency.refused(1.0);
+                // What gives no answer in time to much may give one to less.
+                self.congested();
             }
         }
         let wait = match output {
@@ -96,11 +98,8 @@ impl Pace {
         // Some proxies ask for no time at all, again and again.
         self.until = Some(now + wait.max(retry_after.unwrap_or_default()));
         self.output = output;
-        if output == Output::Busy {
-            self.congested();
-            if self.failures < UNSAID_BUSY {
-                return false;
-            }
+        if output == Output::Busy && self.failures < UNSAID_BUSY {
+            return false;
         }
         // A server that restarts is now busy, now gone: one message for both.
         let told = match self.said {
@@ -270,6 +269,22 @@ mod tests {
             now = until;
         }
         assert_eq!(waits, [10, 20, 30, 40, 50, 60, 60, 60]);
+    }
+
+    #[tokio::test]
+    async fn what_gets_no_answer_in_time_is_tried_smaller() {
+        let (mut pace, mut now) = (pace(), Instant::now());
+        let mut kib = Vec::new();
+        for _ in 0..5 {
+            pace.failed(Output::Lost, None, now, 0.5);
+            pace.failed(Output::Lost, None, now, 0.5);
+            kib.push(pace.limits().bytes >> 10);
+            now += LONGEST_BACKOFF;
+        }
+        assert_eq!(kib, [512, 256, 128, 64, 64], "each cause counts once");
+        pace.failed(Output::Unauthorized, None, now, 0.5);
+        pace.succeeded();
+        assert_eq!(pace.limits().bytes >> 10, 128);
     }
 
     #[tokio::test]

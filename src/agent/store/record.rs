@@ -40,6 +40,8 @@ impl Priority {
 const VERSION: u8 = 1;
 /// Version, milliseconds since 1970, lengths of index and id.
 const HEADER: usize = 1 + 8 + 2 + 2;
+/// Room for nearly every record while it is written; what is left over is given back.
+const TYPICAL_BYTES: usize = 2048;
 
 /// One document on its way, in one piece of memory: header, index, id, JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,7 @@ impl Record {
     pub fn new(taken_at_ms: u64, index: &str, id: &str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let index = &index.as_bytes()[..index.len().min(usize::from(u16::MAX))];
         let id = &id.as_bytes()[..id.len().min(usize::from(u16::MAX))];
-        let mut bytes = Vec::with_capacity(1024);
+        let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
         bytes.push(VERSION);
         bytes.extend_from_slice(&taken_at_ms.to_le_bytes());
         bytes.extend_from_slice(&(index.len() as u16).to_le_bytes());
@@ -65,7 +67,7 @@ impl Record {
         let document_at = bytes.len();
         write(&mut bytes);
         Self {
-            bytes: bytes.into(),
+            bytes: bytes.into_boxed_slice().into(),
             id_at: HEADER + index.len(),
             document_at,
         }

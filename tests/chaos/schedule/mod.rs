@@ -4,6 +4,7 @@
 mod agent;
 mod outcome;
 mod plan;
+mod pressure;
 mod run;
 mod steps;
 mod writer;

@@ -42,7 +42,8 @@ pub(super) fn compare<'a>(
         let ids: HashSet<&str> = places.iter().map(|place| place.id.as_str()).collect();
         for id in &ids {
             let copies: Vec<&Place> = places.iter().filter(|place| place.id == **id).collect();
-            if copies.iter().any(|place| place.is_late) {
+            // The first copy came after the look for it, or one came when nobody waited for it any more.
+            if copies[0].was_missed || copies.iter().any(|place| place.is_late) {
                 outcome.repeated_late += copies.len() - 1;
             } else if copies.len() > 1 {
                 outcome.repeated.push(told(message, 1, &copies));
@@ -114,6 +115,7 @@ mod tests {
             generation,
             id: id.to_owned(),
             is_late: false,
+            was_missed: false,
             origin: format!("{id}!"),
         }
     }
@@ -141,21 +143,35 @@ mod tests {
 
     #[test]
     fn an_id_in_two_indices_is_a_repetition_unless_one_came_late() {
-        let written: Vec<String> = ["a", "b"].map(String::from).to_vec();
+        let written: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
+        let missed = |generation| Place {
+            was_missed: true,
+            ..place(generation, "3")
+        };
         let late = Place {
             is_late: true,
             ..place(1, "2")
         };
         let stored = HashMap::from([
-            ("a".to_owned(), vec![place(0, "1"), place(1, "1")]),
+            (
+                "a".to_owned(),
+                vec![
+                    place(0, "1"),
+                    Place {
+                        was_missed: true,
+                        ..place(1, "1")
+                    },
+                ],
+            ),
             ("b".to_owned(), vec![place(0, "2"), late]),
+            ("c".to_owned(), vec![missed(0), missed(1)]),
         ]);
         let outcome = compare(written.iter(), &stored, &[]);
         assert_eq!(
             outcome.repeated,
             [r#"a (written 1, stored ["0: 1!", "1: 1!"])"#]
         );
-        assert_eq!(outcome.repeated_late, 1);
+        assert_eq!(outcome.repeated_late, 2);
         assert!(outcome.lost.is_empty() && outcome.duplicated.is_empty());
         assert!(!outcome.is_exact());
     }

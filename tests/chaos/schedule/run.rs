@@ -67,8 +67,7 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
     writers.iter_mut().for_each(|writer| writer.write_line(20));
     settle(plan, &mut agent, &server, &writers)?;
     agent.stop()?;
-    let log = fs::read_to_string(folder.join("agent.out")).unwrap();
-    if log.contains("panicked at") {
+    if memchr::memmem::find(&agent.log(), b"panicked at").is_some() {
         return Err("the agent panicked".into());
     }
 
@@ -88,7 +87,7 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
     })
 }
 
-fn set_up(server: &Server) {
+pub(super) fn set_up(server: &Server) {
     let url = format!("http://{}", server.addresses()[0]);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,7 +96,7 @@ fn set_up(server: &Server) {
     runtime.block_on(install(&url.parse().unwrap()));
 }
 
-fn stream(cluster: &Cluster) -> Option<&crate::server::cluster::Stream> {
+pub(super) fn stream(cluster: &Cluster) -> Option<&crate::server::cluster::Stream> {
     cluster.stream(&DataStream::ClientLog.name("default"))
 }
 
@@ -182,7 +181,8 @@ fn settle(
             first_missing(cluster, lines()).is_none()
         });
         // Read beside the running agent, only where it matters.
-        let is_refused = !plan.has_poison || dead_letters(agent.folder()).len() >= poisoned;
+        let is_refused =
+            !plan.has_poison || agent.is_up() && dead_letters(agent.folder()).len() >= poisoned;
         if is_stored && is_refused {
             return Ok(());
         }

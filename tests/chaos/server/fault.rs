@@ -44,6 +44,7 @@ pub(crate) enum Storing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     ItemsBusy,
+    TenthBusy,
     ItemsUnavailable,
     /// Waits for a person: the agent tries again after half a minute.
     ItemsBlocked,
@@ -93,8 +94,8 @@ impl Kind {
     fn draw(self, dice: &mut StdRng) -> Fault {
         let share = *[0.02, 0.1, 0.5, 1.0].choose(dice).unwrap();
         match self {
-            Self::ItemsBusy => Fault::Items {
-                share,
+            Self::ItemsBusy | Self::TenthBusy => Fault::Items {
+                share: if self == Self::TenthBusy { 0.1 } else { share },
                 error: Error::new(
                     429,
                     "es_rejected_execution_exception",

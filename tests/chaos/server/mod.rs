@@ -42,6 +42,8 @@ struct State {
     poison: Option<String>,
     holding: Holding,
     bulks: u64,
+    /// In all bulks that were carried out.
+    items: u64,
     tally: BTreeMap<&'static str, u64>,
 }
 
@@ -64,6 +66,7 @@ impl Server {
             poison: None,
             holding: Holding::No,
             bulks: 0,
+            items: 0,
             tally: BTreeMap::new(),
         };
         let shared = Arc::new(Shared {
@@ -113,6 +116,11 @@ impl Server {
     /// Bulk requests that were read, and faults by name.
     pub(crate) fn tally(&self) -> (u64, BTreeMap<&'static str, u64>) {
         self.state(|state| (state.bulks, state.tally.clone()))
+    }
+
+    /// Items of bulk requests that were carried out, whatever became of them.
+    pub(crate) fn items(&self) -> u64 {
+        self.state(|state| state.items)
     }
 
     /// Whether it came true within the limit.

@@ -170,9 +170,11 @@ impl State {
             cluster,
             dice,
             poison,
+            items,
             ..
         } = self;
         let mut trouble = |action: &Action<'_>| -> Option<Error> {
+            *items += 1;
             if poison
                 .as_ref()
                 .is_some_and(|poison| holds(action.source, poison))

@@ -26,8 +26,8 @@ impl Contents for Other {
         Some(known.position.offset == 0)
     }
 
-    fn is_copy(&mut self, _: usize, _: usize) -> Option<bool> {
-        Some(false)
+    fn is_copy(&mut self, seen: usize, original: usize) -> Option<bool> {
+        Some(seen == original)
     }
 }
 
@@ -132,6 +132,38 @@ fn a_copy_waits_until_the_original_is_truncated() {
         identities,
         [Identity::Known(0), Identity::New { generation: 1 }]
     );
+}
+
+/// The original was truncated after it was seen.
+struct Truncated;
+
+impl Contents for Truncated {
+    fn holds(&mut self, _: &Entry, _: usize) -> Option<bool> {
+        Some(true)
+    }
+
+    fn is_copy(&mut self, _: usize, _: usize) -> Option<bool> {
+        Some(false)
+    }
+}
+
+#[test]
+fn a_copy_whose_original_is_truncated_meanwhile_waits() {
+    let before = [&known("geth.log", 5, &long("geth"))];
+    let files = [
+        seen("geth.log", 5, &long("geth")),
+        seen("geth.log.1", 6, &long("geth")),
+    ];
+    let check = |files: &[Seen], copy| {
+        let identities = crate::agent::logs::identity::identify(&before, files, &mut Truncated);
+        assert_eq!(identities, [Identity::Known(0), copy]);
+    };
+    check(&files, Identity::Undecided);
+    let settled = files.map(|file| Seen {
+        is_settled: true,
+        ..file
+    });
+    check(&settled, Identity::New { generation: 0 });
 }
 
 #[test]

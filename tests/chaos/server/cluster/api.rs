@@ -130,12 +130,15 @@ impl Cluster {
     }
 
     /// `_mget` by ids, without sources.
-    fn look_up(&self, index: &str, body: &Value) -> Answer {
+    fn look_up(&mut self, index: &str, body: &Value) -> Answer {
         let ids = body["ids"].as_array().into_iter().flatten();
         let documents: Vec<Value> = ids
             .map(|id| {
                 let text = id.as_str().unwrap_or_default();
                 let holder = self.streams.values().find_map(|stream| stream.holds(index, text));
+                if holder == Some(false) {
+                    self.missed.insert(text.to_owned());
+                }
                 match holder {
                     Some(is_found) => json!({"_index": index, "_id": id, "found": is_found}),
                     None => json!({"_index": index, "_id": id, "error":

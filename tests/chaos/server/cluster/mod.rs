@@ -9,7 +9,7 @@ mod filter;
 mod mapping;
 mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub(crate) now_ms: i64,
     /// The client of this request has given up waiting for its answer.
     pub(crate) is_late: bool,
+    /// Ids of which somebody was told that they are not there.
+    missed: HashSet<String>,
     /// Creates of an id that was there: answered 409.
     pub(crate) duplicates: u64,
     /// Documents that do not fit their mapping are kept apart and answered 201, as with a failure store.
@@ -88,7 +90,8 @@ impl Cluster {
             self.generated_ids += 1;
             format!("generated-{}", self.generated_ids)
         });
-        match stream.create(&id, action.source, self.is_late) {
+        let was_missed = self.missed.contains(&id);
+        match stream.create(&id, action.source, self.is_late, was_missed) {
             Ok(answer) => answer,
             Err(error) => {
                 self.duplicates += u64::from(error.status == 409);

@@ -29,6 +29,8 @@ pub(crate) struct Place {
     pub(crate) id: String,
     /// Stored when the client had given up waiting.
     pub(crate) is_late: bool,
+    /// Somebody had been told before that it is not there.
+    pub(crate) was_missed: bool,
     /// Where the agent says it read it, and when.
     pub(crate) origin: String,
 }
@@ -66,6 +68,7 @@ impl Stream {
         id: &str,
         source: &[u8],
         is_late: bool,
+        was_missed: bool,
     ) -> Result<Value, Error> {
         let document = self.mapping.judge(source)?;
         let generation = self.backing.len() - 1;
@@ -82,6 +85,7 @@ impl Stream {
                 generation,
                 id: id.to_owned(),
                 is_late,
+                was_missed,
                 origin: origin(&document),
             };
             self.messages
