@@ -11,6 +11,7 @@ use flate2::read::MultiGzDecoder;
 use super::client::Client;
 use super::frame::Framer;
 use super::multiline::{Joiner, Record};
+use super::recognise::recognise;
 use super::record::{Origin, Reading, event};
 use super::text::time::Zone;
 use crate::{config, slot};
@@ -20,10 +21,12 @@ struct Summary {
     records: u64,
     typed: u64,
     errors: u64,
+    unknown: u64,
 }
 
-/// Writes the documents of `files` to `out`, a summary to `err`. `false` if a record was cut or not UTF-8. A file whose
-/// name ends in `.gz` is unpacked.
+/// Writes the documents of `files` to `out`, a summary to `err`: `untyped` records carry nothing beyond time, level and
+/// text, `unknown` ones are not in the client's format. `false` if a record was cut or not UTF-8. A file whose name ends
+/// in `.gz` is unpacked.
 pub fn check(
     client: Client,
     files: &[PathBuf],
@@ -32,18 +35,19 @@ pub fn check(
 ) -> anyhow::Result<bool> {
     let mut summary = Summary::default();
     for file in files {
-        check_file(client, file, out, &mut summary)
+        check_file(client, file, out, err, &mut summary)
             .with_context(|| format!("cannot check {}", file.display()))?;
     }
     let Summary {
         records,
         typed,
         errors,
+        unknown,
     } = summary;
     let untyped = records - typed;
     writeln!(
         err,
-        "records {records}, typed {typed}, untyped {untyped}, errors {errors}"
+        "records {records}, typed {typed}, untyped {untyped}, errors {errors}, unknown {unknown}"
     )?;
     Ok(errors == 0)
 }
@@ -52,6 +56,7 @@ fn check_file(
     client: Client,
     path: &Path,
     out: &mut dyn Write,
+    err: &mut dyn Write,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
     let file = File::open(path)?;
@@ -68,6 +73,17 @@ fn check_file(
         true => Box::new(MultiGzDecoder::new(file)),
         false => Box::new(file),
     };
+    let mut buffer = vec![0; 64 * 1024];
+    let mut filled = read(&mut *file, &mut buffer)?;
+    let beginning = String::from_utf8_lossy(&buffer[..filled]);
+    let client = match client {
+        Client::Auto => {
+            let client = recognise(beginning.lines()).unwrap_or(Client::Generic);
+            writeln!(err, "{}: recognised as {}", path.display(), client.name())?;
+            client
+        }
+        named => named,
+    };
     let path = path.to_string_lossy();
     let origin = Origin {
         agent_id: "check",
@@ -80,6 +96,7 @@ fn check_file(
         summary.records += 1;
         summary.typed += u64::from(parsed.is_typed());
         summary.errors += u64::from(record.is_cut || record.is_repaired);
+        summary.unknown += u64::from(!parsed.is_known);
         let event = event(&record, parsed, origin, &reading);
         serde_json::to_writer(&mut *out, &event.document)?;
         Ok(out.write_all(b"\n")?)
@@ -87,24 +104,28 @@ fn check_file(
 
     let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
     let mut joiner = Joiner::default();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let bytes = match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
-        };
+    while filled > 0 {
         let mut complete = Vec::new();
-        framer.push(&buffer[..bytes], |line| {
+        framer.push(&buffer[..filled], |line| {
             let begins_record = client.begins_record(&line.text);
             complete.extend(joiner.push(line, begins_record));
         });
         complete.into_iter().try_for_each(&mut print)?;
+        filled = read(&mut *file, &mut buffer)?;
     }
     let last = framer.finish().and_then(|line| {
         let begins_record = client.begins_record(&line.text);
         joiner.push(line, begins_record)
     });
     last.into_iter().chain(joiner.flush()).try_for_each(print)
+}
+
+/// 0 at the end.
+fn read(file: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }

@@ -15,7 +15,8 @@ use super::scan::head_of;
 /// An open file.
 pub(super) struct Reader {
     file: File,
-    client: Client,
+    /// Whose records these are: where they begin.
+    pub(super) client: Client,
     /// The first bytes, to notice that the file was truncated and written anew.
     head: Vec<u8>,
     framer: Framer,

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
+use super::client::Client;
 use super::file::Reader;
 use super::identity::Seen;
 use super::multiline::Record;
+use super::recognise::Recogniser;
 use super::record::{Origin, Reading, event};
 use super::registry::{Entry, FileKey, Fingerprint, Kept};
 use super::scan::Found;
@@ -21,6 +23,8 @@ pub(super) struct Followed {
     /// `None` while there is nothing to read.
     pub(super) reader: Option<Reader>,
     written_at: DateTime<Utc>,
+    /// Whose log it is, where the configuration leaves that open.
+    recogniser: Recogniser,
     pub(super) missing_since: Option<Instant>,
     /// Its last batch was made.
     pub(super) is_left: bool,
@@ -36,6 +40,7 @@ impl Followed {
             section: None,
             reader: None,
             written_at: DateTime::UNIX_EPOCH,
+            recogniser: Recogniser::default(),
             missing_since: Some(now),
             is_left: false,
             is_kept: true,
@@ -59,6 +64,7 @@ impl Followed {
             section: None,
             reader: None,
             written_at: DateTime::UNIX_EPOCH,
+            recogniser: Recogniser::default(),
             missing_since: None,
             is_left: false,
             is_kept: false,
@@ -94,7 +100,15 @@ impl Followed {
         self.written_at = written_at;
         self.missing_since = None;
         if self.reader.is_none() && seen.size > entry.offset {
-            match Reader::open(entry, file, config.client, config.max_line_bytes) {
+            let head = String::from_utf8_lossy(&seen.head);
+            recognise(
+                &mut self.recogniser,
+                config.client,
+                &entry.path,
+                head.lines(),
+            );
+            let client = self.recogniser.client(config.client);
+            match Reader::open(entry, file, client, config.max_line_bytes) {
                 Ok(reader) => self.reader = reader,
                 // Tried again at the next scan, which says why a file can't be read.
                 Err(error) => debug!(path = entry.path, %error, "cannot open log file"),
@@ -141,7 +155,15 @@ impl Followed {
             self.is_left = true;
             self.is_kept = false;
         }
+        if let Some(config) = config {
+            let texts = records.iter().map(|record| record.text.as_str());
+            recognise(&mut self.recogniser, config.client, &self.entry.path, texts);
+            if let Some(reader) = &mut self.reader {
+                reader.client = self.recogniser.client(config.client);
+            }
+        }
         let to_event = |config: &config::Logs, record: &Record| {
+            let client = self.recogniser.client(config.client);
             let written_at = self.written_at.min(now);
             let reading = Reading {
                 at: now,
@@ -152,11 +174,11 @@ impl Followed {
                 agent_id,
                 file_key: self.entry.key.as_str(),
                 path: &self.entry.path,
-                client: config.client,
+                client,
             };
             event(
                 record,
-                config.client.parse(&record.text, &reading),
+                client.parse(&record.text, &reading),
                 origin,
                 &reading,
             )
@@ -173,5 +195,18 @@ impl Followed {
             entry: (!is_last).then(|| self.entry.offset_value()),
             events: events.unwrap_or_default(),
         })
+    }
+}
+
+/// Says once whose log a file is that is configured as `auto`.
+fn recognise<'a>(
+    recogniser: &mut Recogniser,
+    configured: Client,
+    path: &str,
+    records: impl Iterator<Item = &'a str>,
+) {
+    if configured == Client::Auto && recogniser.look_at(records) {
+        let client = recogniser.client(configured).name();
+        info!(path, client, "log format recognised");
     }
 }

@@ -3,23 +3,41 @@
 //! A file is its own queue: the registry keeps how far each was shipped and acknowledged. Only [`tail`], [`scan`] and
 //! [`mod@file`] touch the disk; lines, records, identity and formats are pure.
 
+mod besu;
 mod check;
 mod client;
+mod erigon;
 mod file;
 mod followed;
 mod frame;
 mod generic;
+mod geth;
+mod grandine;
 mod hints;
 mod identity;
+mod keys;
+mod lighthouse;
 mod lodestar;
+mod log4j;
+mod logfmt;
 mod multiline;
+mod nethermind;
+mod nimbus;
+mod prysm;
+mod recognise;
 mod record;
 mod registry;
+mod reth;
 mod scan;
 mod tail;
+mod teku;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
+mod transport;
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -29,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::check::check;
 pub use self::client::Client;
+pub use self::record::{Parsed, Reading};
 use self::registry::Kept;
 use self::tail::{Pace, Tailer};
 pub use self::text::time::Zone;

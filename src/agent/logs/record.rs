@@ -1,136 +1,306 @@
 //! What a parser finds in a record, and the document made of it.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::client::Client;
 use super::multiline::Record;
-use super::text::ansi;
-use super::text::hash::PrintedHash;
+use super::text::hash::{HashField, PrintedHash};
+use super::text::json::Envelope;
 use super::text::level::Level;
-use super::text::time::{LogTime, Zone};
+use super::text::pairs::Pairs;
+use super::text::time::{Doubt, LogTime, Zone};
+use super::text::{ansi, number};
+use super::trace;
+use super::vocabulary::Action;
 use crate::event::{DataStream, Document, DocumentId, Event, timestamp};
 
-/// More fields than this stay in the message alone.
+/// More fields than this stay in the message, or in the original where the message does not hold them.
 const MAX_FIELDS: usize = 32;
 
-/// Longer values are cut in `ethereum.log.fields`; the message holds them whole.
+/// Longer values are cut in `ethereum.log.fields`; the message or the original holds them whole.
 const MAX_FIELD_CHARS: usize = 256;
-
-/// `event.action`: the small vocabulary that all clients are translated into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    BlockReceived,
-    BlockImported,
-    HeadUpdated,
-    Reorg,
-    SlotStart,
-    SyncProgress,
-    LowPeers,
-    Finalized,
-    PayloadInvalid,
-    EngineOffline,
-    ValidatorProblem,
-    Performance,
-    Lifecycle,
-    Generic,
-}
-
-impl Action {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::BlockReceived => "block_received",
-            Self::BlockImported => "block_imported",
-            Self::HeadUpdated => "head_updated",
-            Self::Reorg => "reorg",
-            Self::SlotStart => "slot_start",
-            Self::SyncProgress => "sync_progress",
-            Self::LowPeers => "low_peers",
-            Self::Finalized => "finalized",
-            Self::PayloadInvalid => "payload_invalid",
-            Self::EngineOffline => "engine_offline",
-            Self::ValidatorProblem => "validator_problem",
-            Self::Performance => "performance",
-            Self::Lifecycle => "lifecycle",
-            Self::Generic => "generic",
-        }
-    }
-}
 
 /// What a parser needs to know beside the text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub struct Reading {
     /// When the record was read.
-    pub(super) at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
     /// When the file was last written, where that is before: years that were not printed are counted from it.
-    pub(super) written_at: DateTime<Utc>,
-    pub(super) zone: Zone,
+    pub written_at: DateTime<Utc>,
+    pub zone: Zone,
 }
 
-/// A record as its client meant it.
-#[derive(Debug)]
-pub(super) struct Parsed {
+/// A record as its client meant it; borrows from the record.
+#[derive(Debug, Default)]
+pub struct Parsed<'a> {
     /// Absent: the time of reading is taken.
     pub(super) time: Option<LogTime>,
     pub(super) level: Option<Level>,
-    pub(super) logger: String,
+    pub(super) logger: Cow<'a, str>,
+    pub(super) thread: Cow<'a, str>,
     /// Without time, level and logger.
-    pub(super) message: String,
-    pub(super) stack_trace: Option<String>,
+    pub(super) message: Cow<'a, str>,
+    pub(super) stack_trace: Option<Cow<'a, str>>,
     pub(super) action: Action,
+    /// Where it is not that of the client: Erigon's consensus layer.
+    pub(super) layer: Option<&'static str>,
     /// Typed `ethereum.*`, `error.*` and `service.*` fields.
-    pub(super) fields: Document,
+    pub(super) fields: Fields<'a>,
     /// The rest of what the client named: `ethereum.log.fields`.
-    pub(super) others: Map<String, Value>,
+    pub(super) others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The form of the client was recognised.
+    pub(super) is_known: bool,
+    /// Message and fields do not hold all that the record said.
+    pub(super) is_lossy: bool,
 }
 
-impl Parsed {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            time: None,
-            level: None,
-            logger: String::new(),
-            message: message.into(),
-            stack_trace: None,
-            action: Action::Generic,
-            fields: Document::default(),
-            others: Map::new(),
+/// Values by the dotted name of their field; of a field that is set twice the last counts.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a>(Vec<(&'static str, Scalar<'a>)>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Integer(i64),
+    /// Always finite.
+    Float(f64),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn set_integer(&mut self, field: &'static str, number: i64) {
+        self.push(field, Scalar::Integer(number));
+    }
+
+    pub(super) fn set_text(&mut self, field: &'static str, text: impl Into<Cow<'a, str>>) {
+        self.push(field, Scalar::Text(text.into()));
+    }
+
+    pub(super) fn get_integer(&self, field: &str) -> Option<i64> {
+        match self.get(field)? {
+            Scalar::Integer(number) => Some(*number),
+            _ => None,
         }
     }
 
-    /// Sets a signed number; whether the text was one.
-    pub(super) fn set_number(&mut self, field: &str, text: &str) -> bool {
-        let number = text.parse::<i64>().ok();
-        self.fields.set_some(field, number);
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.get(field).is_some()
+    }
+
+    fn get(&self, field: &str) -> Option<&Scalar<'a>> {
+        let found = self.0.iter().rev().find(|(name, _)| *name == field);
+        found.map(|(_, value)| value)
+    }
+
+    fn push(&mut self, field: &'static str, value: Scalar<'a>) {
+        if self.0.capacity() == 0 {
+            self.0.reserve(16);
+        }
+        self.0.push((field, value));
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_document(self) -> Document {
+        let mut document = Document::default();
+        self.set_in(&mut document);
+        document
+    }
+
+    fn set_in(self, document: &mut Document) {
+        for (field, value) in self.0 {
+            match value {
+                Scalar::Integer(number) => document.set(field, number),
+                Scalar::Float(number) => document.set(field, number),
+                Scalar::Text(text) => document.set(field, text.into_owned()),
+            }
+        }
+    }
+}
+
+impl<'a> Parsed<'a> {
+    pub(super) fn new(message: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A record of one or more lines, its prefix removed. A stack trace is kept apart; other lines belong to the message.
+    pub(super) fn of_lines(text: &'a str) -> Self {
+        match text.split_once('\n') {
+            Some((first, more)) if trace::is_trace(more) => Self {
+                message: Cow::Borrowed(first.trim()),
+                stack_trace: Some(Cow::Borrowed(more)),
+                ..Self::default()
+            },
+            _ => Self::new(text.trim()),
+        }
+    }
+
+    /// A record that was one JSON object, and its pairs.
+    pub(super) fn of_json(envelope: Envelope<'a>) -> (Self, Pairs<'a>) {
+        let mut parsed = Self {
+            time: envelope.time,
+            level: envelope.level,
+            logger: envelope.logger,
+            thread: envelope.thread,
+            message: envelope.message,
+            stack_trace: (!envelope.stack_trace.is_empty()).then_some(envelope.stack_trace),
+            ..Self::default()
+        };
+        if !envelope.error.is_empty() {
+            parsed.fields.set_text("error.message", envelope.error);
+        }
+        (parsed, envelope.pairs)
+    }
+
+    /// Reads values out of the message.
+    pub(super) fn read_message(&mut self, read: impl for<'b> Fn(&mut Parsed<'b>, &'b str)) {
+        match self.message.clone() {
+            Cow::Borrowed(message) => read(self, message),
+            // There were escapes in it: the values are copied.
+            Cow::Owned(message) => {
+                let mut found = Parsed {
+                    level: self.level,
+                    logger: self.logger.clone(),
+                    ..Parsed::default()
+                };
+                read(&mut found, &message);
+                let found = found.into_owned();
+                self.action = found.action;
+                self.level = found.level;
+                self.fields.0.extend(found.fields.0);
+                self.others.extend(found.others);
+            }
+        }
+    }
+
+    /// Types the pairs that `own` has a type for, and keeps the others.
+    pub(super) fn take(
+        &mut self,
+        pairs: Pairs<'a>,
+        own: impl Fn(&mut Self, &str, &'a str) -> bool,
+    ) {
+        for (key, value) in pairs.0 {
+            match (&*key, value) {
+                ("error" | "err" | "reason", value) => {
+                    self.fields.set_text("error.message", value);
+                }
+                // A text with escapes in it is no number and no hash.
+                (name, Cow::Borrowed(text)) if own(self, name, text) => {}
+                ("prefix" | "topics" | "service" | "module" | "target", value)
+                    if self.logger.is_empty() =>
+                {
+                    self.logger = value;
+                }
+                (_, value) => self.keep(key, value),
+            }
+        }
+    }
+
+    /// Sets a whole number, separators and wrapping removed; whether the text was one.
+    pub(super) fn set_number(&mut self, field: &'static str, text: &str) -> bool {
+        self.set_some(field, number::integer(text))
+    }
+
+    pub(super) fn set_some(&mut self, field: &'static str, number: Option<i64>) -> bool {
+        if let Some(number) = number {
+            self.fields.set_integer(field, number);
+        }
         number.is_some()
     }
 
-    pub(super) fn set_ms(&mut self, field: &str, ms: Option<f64>) -> bool {
-        self.fields.set_some(field, ms);
-        ms.is_some()
+    /// Sets a number with a fraction; whether there was one.
+    pub(super) fn set_float(&mut self, field: &'static str, number: Option<f64>) -> bool {
+        let number = number.filter(|number| number.is_finite());
+        if let Some(number) = number {
+            self.fields.push(field, Scalar::Float(number));
+        }
+        number.is_some()
     }
 
-    /// Sets `FIELD`, `FIELD_prefix`, `FIELD_suffix`; whether the text was a hash.
-    pub(super) fn set_hash(&mut self, field: &str, text: &str) -> bool {
-        let hash = PrintedHash::parse(text);
-        let is_hash = hash.is_some();
-        if let Some(hash) = hash {
-            hash.set(&mut self.fields, field);
+    /// Sets whole, prefix and suffix as far as they were printed; whether the text was a hash.
+    pub(super) fn set_hash(&mut self, field: HashField, text: &'a str) -> bool {
+        let Some(hash) = PrintedHash::parse(text) else {
+            return false;
+        };
+        let HashField([full, prefix, suffix]) = field;
+        if let Some(text) = hash.full {
+            self.fields.set_text(full, text);
         }
-        is_hash
+        self.fields.set_text(prefix, hash.prefix);
+        if let Some(text) = hash.suffix {
+            self.fields.set_text(suffix, text);
+        }
+        true
     }
 
     /// Keeps a field that has no type, within bounds.
-    pub(super) fn keep(&mut self, key: &str, value: &str) {
-        if self.others.len() < MAX_FIELDS && !value.is_empty() {
-            let value: String = value.chars().take(MAX_FIELD_CHARS).collect();
-            self.others.insert(key.to_owned(), value.into());
+    pub(super) fn keep(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
+        let value = value.into();
+        if value.is_empty() {
+            return;
         }
+        if self.others.len() == MAX_FIELDS {
+            self.is_lossy = true;
+            return;
+        }
+        // So few bytes can't be too many characters.
+        let cut = match value.len() > MAX_FIELD_CHARS {
+            true => value.char_indices().nth(MAX_FIELD_CHARS).map(|(at, _)| at),
+            false => None,
+        };
+        let value = match (cut, value) {
+            (None, value) => value,
+            (Some(cut), Cow::Borrowed(text)) => Cow::Borrowed(&text[..cut]),
+            (Some(cut), Cow::Owned(mut text)) => {
+                text.truncate(cut);
+                Cow::Owned(text)
+            }
+        };
+        self.is_lossy |= cut.is_some();
+        self.others.push((key.into(), value));
     }
 
     /// Whether anything was understood beyond time, level and text.
-    pub(super) fn is_typed(&self) -> bool {
-        self.action != Action::Generic || self.fields.get("ethereum").is_some()
+    pub fn is_typed(&self) -> bool {
+        let mut names = self.fields.0.iter().map(|(name, _)| name);
+        self.action != Action::Generic || names.any(|name| name.starts_with("ethereum."))
+    }
+
+    /// The same without borrowing.
+    pub(super) fn into_owned(self) -> Parsed<'static> {
+        fn own(text: Cow<str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        let fields = self.fields.0.into_iter().map(|(name, value)| {
+            let value = match value {
+                Scalar::Integer(number) => Scalar::Integer(number),
+                Scalar::Float(number) => Scalar::Float(number),
+                Scalar::Text(text) => Scalar::Text(own(text)),
+            };
+            (name, value)
+        });
+        let others = self
+            .others
+            .into_iter()
+            .map(|(key, value)| (own(key), own(value)));
+        Parsed {
+            logger: own(self.logger),
+            thread: own(self.thread),
+            message: own(self.message),
+            stack_trace: self.stack_trace.map(own),
+            fields: Fields(fields.collect()),
+            others: others.collect(),
+            time: self.time,
+            level: self.level,
+            action: self.action,
+            layer: self.layer,
+            is_known: self.is_known,
+            is_lossy: self.is_lossy,
+        }
     }
 }
 
@@ -150,21 +320,42 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
     let at = parsed.time.map_or(reading.at, |time| time.at);
     let time_source = match parsed.time {
         None => Some("read"),
-        Some(time) => time.is_ambiguous.then_some("ambiguous"),
+        Some(time) => time.doubt.map(Doubt::name),
     };
+    let flags: Vec<Value> = record
+        .flags()
+        .chain((!parsed.is_known).then_some("unknown_format"))
+        .map(Value::from)
+        .collect();
+    let client = origin.client.layer().map(|_| origin.client.name());
+    let others = parsed
+        .others
+        .into_iter()
+        .map(|(key, value)| (key.into_owned(), value.into_owned().into()));
+    let others: Map<String, Value> = others.collect();
     let mut event = Event::new(stream, id, at);
-    event.document.merge_missing(&parsed.fields);
-    let event = event
+    parsed.fields.set_in(&mut event.document);
+    event
         .with("message", clean_message(&parsed.message, &record.text))
         .with("event.kind", "event")
         .with("event.module", stream.module())
         .with("event.dataset", stream.dataset())
         .with("event.action", parsed.action.name())
         .with("event.created", timestamp(reading.at))
+        .with_some(
+            "event.original",
+            parsed
+                .is_lossy
+                .then(|| ansi::strip(&record.text).into_owned()),
+        )
         .with("log.file.path", origin.path)
         .with("log.offset", record.offset)
-        .with("service.name", origin.client.name())
-        .with_some("ethereum.layer", origin.client.layer())
+        .with_some(
+            "service.name",
+            (origin.client != Client::Auto).then(|| origin.client.name()),
+        )
+        .with_some("ethereum.node.client", client)
+        .with_some("ethereum.layer", parsed.layer.or(origin.client.layer()))
         .with_some("ethereum.log.time_source", time_source)
         .with_some(
             "error.stack_trace",
@@ -172,18 +363,18 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
                 .stack_trace
                 .map(|trace| ansi::strip(&trace).into_owned()),
         )
-        .with_some("log.level", parsed.level.map(Level::name));
-    let flags: Vec<Value> = record.flags().map(Value::from).collect();
-    event
-        .with_some(
-            "log.logger",
-            Some(parsed.logger).filter(|logger| !logger.is_empty()),
-        )
+        .with_some("log.level", parsed.level.map(Level::name))
+        .with_some("log.logger", some_text(parsed.logger))
+        .with_some("process.thread.name", some_text(parsed.thread))
         .with_some("log.flags", Some(flags).filter(|flags| !flags.is_empty()))
         .with_some(
             "ethereum.log.fields",
-            Some(parsed.others).filter(|others| !others.is_empty()),
+            Some(others).filter(|others| !others.is_empty()),
         )
+}
+
+fn some_text(text: Cow<str>) -> Option<String> {
+    (!text.is_empty()).then(|| text.into_owned())
 }
 
 /// Never empty: a record of prefix alone shows itself whole.

@@ -1,0 +1,83 @@
+//! Prefixes that others put before a client's own: syslog's and the journal's, and those of container logs.
+
+use super::text::time;
+
+/// The client's own text; `None` where there is no such prefix.
+pub(super) fn payload(line: &str) -> Option<&str> {
+    syslog(line).or_else(|| compose(line))
+}
+
+/// `Mar 14 21:40:14 host prysm.sh[4711]: …`, or the same with an ISO time.
+fn syslog(line: &str) -> Option<&str> {
+    let rest = match time::month_day(line) {
+        Some((_, _, rest)) => rest,
+        None => time::full(line)?.1,
+    };
+    let (_host, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+    let (program, payload) = rest.split_once(": ")?;
+    let is_program = !program.is_empty() && !program.contains([' ', '|', '"', '=']);
+    is_program.then_some(payload)
+}
+
+/// `geth-1  | …`, perhaps with the time of the container's log before the client's own.
+fn compose(line: &str) -> Option<&str> {
+    let (name, rest) = line.split_once('|')?;
+    let name = name.strip_suffix(' ')?.trim_end();
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    if !is_name {
+        return None;
+    }
+    let rest = rest.strip_prefix(' ').unwrap_or(rest);
+    match time::full(rest) {
+        // With nine digits it is not the client's.
+        Some((_, payload))
+            if rest.len() - payload.len() == "2025-03-03T00:22:46.915326618Z".len() =>
+        {
+            Some(payload.strip_prefix(' ').unwrap_or(payload))
+        }
+        _ => Some(rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_others() {
+        for (line, expected) in [
+            (
+                "Mar 14 21:40:14 node1 prysm.sh[4711]: time=x",
+                Some("time=x"),
+            ),
+            (
+                "Sep  7 10:11:05 h lighthouse[1]: Sep 07 10:11:05.001 INFO x",
+                Some("Sep 07 10:11:05.001 INFO x"),
+            ),
+            (
+                "2026-03-14T21:40:14+0000 node1 geth: INFO [",
+                Some("INFO ["),
+            ),
+            (
+                "geth-1  | WARN [03-27|20:26:16.368] x",
+                Some("WARN [03-27|20:26:16.368] x"),
+            ),
+            (
+                "erigon  | 2025-03-03T00:22:46.915326618Z [INFO] x",
+                Some("[INFO] x"),
+            ),
+            ("Mar 14 21:40:11.006 INFO Synced   slot: 1", None),
+            (
+                "2026-03-14 21:40:13.600+00:00 | thread | INFO  | C | x: y",
+                None,
+            ),
+            ("14 Mar 21:40:13 | Received", None),
+            ("", None),
+        ] {
+            assert_eq!(payload(line), expected, "{line}");
+        }
+    }
+}
