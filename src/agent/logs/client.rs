@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// Whether a line begins a record of its own; if not, it belongs to the record before it.
-    pub(super) fn begins_record(self, line: &str) -> bool {
+    pub fn begins_record(self, line: &str) -> bool {
         let line = ansi::strip(line);
         self.begins_own_record(&line)
             || trace::begins_death(&line)
@@ -104,12 +104,17 @@ impl Client {
 
     fn parse_plain<'a>(self, record: &'a str, reading: &Reading) -> Parsed<'a> {
         let own = self.parse_own(record, reading);
-        let own = own.or_else(|| self.parse_own(transport::payload(record)?, reading));
+        let own = own.or_else(|| {
+            let (prefix, payload) = transport::split(record)?;
+            let mut parsed = self.parse_own(payload, reading)?;
+            parsed.keep("transport", prefix);
+            Some(parsed)
+        });
         match own {
-            Some(parsed) => Parsed {
-                is_known: true,
-                ..parsed
-            },
+            Some(mut parsed) => {
+                parsed.is_known = true;
+                parsed
+            }
             None => trace::parse_death(record).unwrap_or_else(|| generic::parse(record, reading)),
         }
     }

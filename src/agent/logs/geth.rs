@@ -3,7 +3,7 @@
 use super::record::{Parsed, Reading};
 use super::text::level::Level;
 use super::text::pairs::{self, Pairs};
-use super::text::{hash, json, number, time};
+use super::text::{hash, json, time};
 use super::vocabulary::Action;
 use super::{keys, logfmt, terminal};
 
@@ -54,14 +54,14 @@ pub(super) fn parse_form<'a>(
 }
 
 fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, pairs: Pairs<'a>) {
-    parsed.action = action(parsed.level, head, &pairs);
+    parsed.action = action(head);
     let action = parsed.action;
     parsed.take(pairs, |parsed, key, value| {
         field(parsed, action, key, value) || keys::execution(parsed, key, value)
     });
 }
 
-fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
+fn action(head: &str) -> Action {
     match head {
         "Imported new chain segment" | "Imported new potential chain segment" => {
             Action::BlockImported
@@ -87,7 +87,8 @@ fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
         | "Ignoring pre-merge payload"
         | "Detected prior invalid header" => Action::PayloadInvalid,
         "Slow block" => Action::Performance,
-        "Got interrupt, shutting down..."
+        "Maximum peer count"
+        | "Got interrupt, shutting down..."
         | "Starting peer-to-peer node"
         | "Blockchain stopped"
         | "Ethereum protocol stopped" => Action::Lifecycle,
@@ -98,7 +99,6 @@ fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
         _ if head.starts_with("Starting Geth on") => Action::Lifecycle,
         _ if is_beacon_silent(head) => Action::EngineOffline,
         _ if head.contains("BAD BLOCK") => Action::PayloadInvalid,
-        _ if level.is_some() && head.is_empty() && pairs.has("block.number") => Action::Performance,
         _ => Action::Generic,
     }
 }
@@ -124,12 +124,12 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         "left" if action == Action::SyncProgress => {
             parsed.set_number("ethereum.sync.distance", value)
         }
+        "total" if action == Action::Lifecycle => parsed.set_number("ethereum.peers.target", value),
         "instance" if action == Action::Lifecycle => {
             parsed.fields.set_text("service.version", value);
             true
         }
-        // A peer's state trie has no number of gas: only bare amounts are gas.
-        "gas" | "gasused" => parsed.set_some("ethereum.exec.gas_used", number::integer(value)),
+        "gas" | "gasused" => parsed.set_number("ethereum.exec.gas_used", value),
         _ => false,
     }
 }

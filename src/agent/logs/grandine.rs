@@ -64,7 +64,7 @@ fn action(level: Option<Level>, text: &str) -> Action {
         Action::Reorg
     } else if starts("new head") || starts("head changed") {
         Action::HeadUpdated
-    } else if starts("back-sync") || starts("sync") || starts("requesting blocks") {
+    } else if starts("back-sync") || starts("synced") || starts("syncing") {
         Action::SyncProgress
     } else if starts("finalized") || starts("new finalized") {
         Action::Finalized

@@ -76,8 +76,15 @@ pub(super) fn execution<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) 
         "elapsed" | "in" | "took" | "duration" => {
             return parsed.set_float("ethereum.duration_ms", duration::to_ms(value));
         }
-        "hash" | "block.hash" | "block_hash" | "head" | "head_block_hash" => {
+        "hash" | "block.hash" | "block_hash" | "head_block_hash" => {
             return parsed.set_hash(hash::BLOCK_HASH, first_word(value));
+        }
+        "head" => {
+            return parsed.set_hash(hash::BLOCK_HASH, first_word(value))
+                || parsed.set_number("ethereum.block.number", value);
+        }
+        "timing.total_ms" => {
+            return parsed.set_float("ethereum.duration_ms", duration::plain_ms(value));
         }
         _ => return false,
     };
@@ -118,4 +125,13 @@ pub(super) fn between<'a>(text: &'a str, start: &str, ends: &[char]) -> Option<&
 pub(super) fn eta(parsed: &mut Parsed, value: &str) -> bool {
     let seconds = duration::to_ms(value).map(|ms| (ms / 1e3) as i64);
     parsed.set_some("ethereum.sync.eta_s", seconds)
+}
+
+/// The block of a slot's status line is the head.
+pub(super) fn head_of_slot(parsed: &mut Parsed) {
+    let hash::HashField([_, prefix, _]) = hash::HEAD_ROOT;
+    if parsed.fields.has(prefix) && !parsed.fields.has("ethereum.head.slot") {
+        let slot = parsed.fields.get_integer("ethereum.slot");
+        parsed.set_some("ethereum.head.slot", slot);
+    }
 }

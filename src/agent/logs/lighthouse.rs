@@ -68,12 +68,13 @@ fn without_place(text: &str) -> (&str, &str) {
 fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, pairs: Pairs<'a>) {
     parsed.action = action(parsed.level, head, &pairs);
     let action = parsed.action;
-    if action == Action::SlotStart {
-        parsed.fields.set_text("ethereum.sync.state", "synced");
-    }
     parsed.take(pairs, |parsed, key, value| {
         field(parsed, action, key, value) || keys::consensus(parsed, key, value)
     });
+    if action == Action::SlotStart {
+        parsed.fields.set_text("ethereum.sync.state", "synced");
+        keys::head_of_slot(parsed);
+    }
 }
 
 fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
@@ -153,11 +154,7 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
     match key {
         // The status line's block is the head; a skipped slot has words instead.
         "block" | "block_root" if action == Action::SlotStart => {
-            let is_root = parsed.set_hash(hash::HEAD_ROOT, value);
-            if is_root && let Some(slot) = parsed.fields.get_integer("ethereum.slot") {
-                parsed.fields.set_integer("ethereum.head.slot", slot);
-            }
-            is_root
+            parsed.set_hash(hash::HEAD_ROOT, value)
         }
         "new_slot" => {
             parsed.set_number("ethereum.slot", value);

@@ -38,7 +38,9 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
         When::Wall { day, time } => {
             parsed.time = reading.zone.resolve_yearless(day, time, reading.written_at)
         }
-        When::Epoch(epoch) => parsed.fields.set_integer("ethereum.epoch", epoch),
+        When::Epoch(epoch) => {
+            parsed.fields.set_integer("ethereum.epoch", epoch);
+        }
     }
     parsed.stack_trace = more.map(Cow::Borrowed);
     let error = more
@@ -105,7 +107,7 @@ fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, found: Pairs<'a>, error: 
                 }
             }
             value if matches!(&*key, "err" | "error") => {
-                parsed.fields.set_text("error.message", value)
+                parsed.fields.set_text("error.message", value);
             }
             value => parsed.keep(key, value),
         }

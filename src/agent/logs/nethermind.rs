@@ -1,6 +1,6 @@
 //! Nethermind: NLog's console `14 Mar 21:40:13 | message`, the older `time|message|`, the file's
 //! `time|LEVEL|[logger|]thread|message`, and the JSON of its structured formats. A processed block is told in one record
-//! of three lines, or in three records.
+//! of three lines, or in three records. What the console calls no level gets none, unless it is a failure.
 
 use chrono::NaiveTime;
 
@@ -32,9 +32,7 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
         parsed
     };
     parsed.read_message(understand);
-    if parsed.level.is_none() && is_failure(&parsed) {
-        parsed.level = Some(Level::Error);
-    }
+    parsed.level = parsed.level.or_else(|| level_of_sentence(&parsed));
     Some(parsed)
 }
 
@@ -88,11 +86,31 @@ fn file_fields(text: &str) -> Parsed<'_> {
     parsed
 }
 
-/// The console prints no levels.
-fn is_failure(parsed: &Parsed) -> bool {
-    parsed.action == Action::PayloadInvalid
+/// The console prints no levels; what is wrong is told by the words.
+fn level_of_sentence(parsed: &Parsed) -> Option<Level> {
+    const COMPLAINTS: [&str; 6] = [
+        "Failed",
+        "Unable",
+        "Cannot",
+        "Could not",
+        "Rejected",
+        "Missing",
+    ];
+    let complains = || {
+        COMPLAINTS
+            .iter()
+            .any(|word| parsed.message.starts_with(word))
+    };
+    if parsed.action == Action::PayloadInvalid
         || parsed.stack_trace.is_some()
         || parsed.message.contains("Exception")
+    {
+        Some(Level::Error)
+    } else if matches!(parsed.action, Action::EngineOffline | Action::LowPeers) || complains() {
+        Some(Level::Warn)
+    } else {
+        None
+    }
 }
 
 fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {

@@ -60,7 +60,7 @@ fn console_prefix(line: &str) -> Option<(super::text::time::Printed, Level, &str
 fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, pairs: Pairs<'a>) {
     parsed.action = action(parsed, head, &pairs);
     let action = parsed.action;
-    if head.starts_with("Processing block batch") {
+    if head.starts_with("Processing block") {
         batch(parsed, head);
     }
     let peers = pairs.get("total").and_then(number::integer);
@@ -68,8 +68,8 @@ fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, pairs: Pairs<'a>) {
         field(parsed, action, key, value) || keys::consensus(parsed, key, value)
     });
     if action == Action::PeerCount {
-        sum_directions(parsed);
         parsed.set_some("ethereum.peers.connected", peers);
+        sum_directions(parsed);
     }
 }
 
@@ -94,9 +94,7 @@ fn action(parsed: &Parsed, head: &str, pairs: &Pairs) -> Action {
         | "Starting validator node"
         | "Stopping Prysm validator"
         | "Got interrupt, shutting down..." => Action::Lifecycle,
-        _ if head.starts_with("Processing block batch")
-            || head.starts_with("Fallen behind peers") =>
-        {
+        _ if head.starts_with("Processing block") || head.starts_with("Fallen behind peers") => {
             Action::SyncProgress
         }
         _ if head.starts_with("Finalized") && pairs.has("epoch") => Action::Finalized,
@@ -167,7 +165,10 @@ fn batch(parsed: &mut Parsed, head: &str) {
 fn add(parsed: &mut Parsed, field: &'static str, value: &str) -> bool {
     let before = parsed.fields.get_integer(field).unwrap_or(0);
     let sum = number::integer(value).and_then(|number| before.checked_add(number));
-    parsed.set_some(field, sum)
+    if let Some(sum) = sum {
+        parsed.fields.replace_integer(field, sum);
+    }
+    sum.is_some()
 }
 
 /// Where no total was printed.

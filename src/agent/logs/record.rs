@@ -53,13 +53,18 @@ pub struct Parsed<'a> {
     pub(super) others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The form of the client was recognised.
     pub(super) is_known: bool,
-    /// Message and fields do not hold all that the record said.
+    /// The message does not hold the fields.
+    is_json: bool,
+    /// Message and fields together do not hold all that the record said.
     pub(super) is_lossy: bool,
 }
 
-/// Values by the dotted name of their field; of a field that is set twice the last counts.
+/// Values by the dotted name of their field, each once.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a>(Vec<(&'static str, Scalar<'a>)>);
+
+/// Fields of an ordinary record.
+const USUAL_FIELDS: usize = 16;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Scalar<'a> {
@@ -70,12 +75,18 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn set_integer(&mut self, field: &'static str, number: i64) {
-        self.push(field, Scalar::Integer(number));
+    pub(super) fn set_integer(&mut self, field: &'static str, number: i64) -> bool {
+        self.set(field, Scalar::Integer(number))
     }
 
-    pub(super) fn set_text(&mut self, field: &'static str, text: impl Into<Cow<'a, str>>) {
-        self.push(field, Scalar::Text(text.into()));
+    pub(super) fn set_text(&mut self, field: &'static str, text: impl Into<Cow<'a, str>>) -> bool {
+        self.set(field, Scalar::Text(text.into()))
+    }
+
+    /// Sets the field, whatever it was before.
+    pub(super) fn replace_integer(&mut self, field: &'static str, number: i64) {
+        self.0.retain(|(name, _)| *name != field);
+        self.set_integer(field, number);
     }
 
     pub(super) fn get_integer(&self, field: &str) -> Option<i64> {
@@ -90,15 +101,20 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, field: &str) -> Option<&Scalar<'a>> {
-        let found = self.0.iter().rev().find(|(name, _)| *name == field);
+        let found = self.0.iter().find(|(name, _)| *name == field);
         found.map(|(_, value)| value)
     }
 
-    fn push(&mut self, field: &'static str, value: Scalar<'a>) {
+    /// Whether the field has this value now: of several the first stays.
+    fn set(&mut self, field: &'static str, value: Scalar<'a>) -> bool {
+        if let Some(first) = self.get(field) {
+            return *first == value;
+        }
         if self.0.capacity() == 0 {
-            self.0.reserve(16);
+            self.0.reserve(USUAL_FIELDS);
         }
         self.0.push((field, value));
+        true
     }
 
     #[cfg(test)]
@@ -148,6 +164,7 @@ impl<'a> Parsed<'a> {
             thread: envelope.thread,
             message: envelope.message,
             stack_trace: (!envelope.stack_trace.is_empty()).then_some(envelope.stack_trace),
+            is_json: true,
             ..Self::default()
         };
         if !envelope.error.is_empty() {
@@ -185,7 +202,7 @@ impl<'a> Parsed<'a> {
     ) {
         for (key, value) in pairs.0 {
             match (&*key, value) {
-                ("error" | "err" | "reason", value) => {
+                ("error" | "err" | "reason", value) if !self.fields.has("error.message") => {
                     self.fields.set_text("error.message", value);
                 }
                 // A text with escapes in it is no number and no hash.
@@ -206,35 +223,29 @@ impl<'a> Parsed<'a> {
     }
 
     pub(super) fn set_some(&mut self, field: &'static str, number: Option<i64>) -> bool {
-        if let Some(number) = number {
-            self.fields.set_integer(field, number);
-        }
-        number.is_some()
+        number.is_some_and(|number| self.fields.set_integer(field, number))
     }
 
     /// Sets a number with a fraction; whether there was one.
     pub(super) fn set_float(&mut self, field: &'static str, number: Option<f64>) -> bool {
         let number = number.filter(|number| number.is_finite());
-        if let Some(number) = number {
-            self.fields.push(field, Scalar::Float(number));
-        }
-        number.is_some()
+        number.is_some_and(|number| self.fields.set(field, Scalar::Float(number)))
     }
 
     /// Sets whole, prefix and suffix as far as they were printed; whether the text was a hash.
     pub(super) fn set_hash(&mut self, field: HashField, text: &'a str) -> bool {
-        let Some(hash) = PrintedHash::parse(text) else {
-            return false;
-        };
         let HashField([full, prefix, suffix]) = field;
+        let hash = match PrintedHash::parse(text) {
+            Some(hash) if !self.fields.has(prefix) => hash,
+            _ => return false,
+        };
         if let Some(text) = hash.full {
             self.fields.set_text(full, text);
         }
-        self.fields.set_text(prefix, hash.prefix);
         if let Some(text) = hash.suffix {
             self.fields.set_text(suffix, text);
         }
-        true
+        self.fields.set_text(prefix, hash.prefix)
     }
 
     /// Keeps a field that has no type, within bounds.
@@ -244,7 +255,7 @@ impl<'a> Parsed<'a> {
             return;
         }
         if self.others.len() == MAX_FIELDS {
-            self.is_lossy = true;
+            self.is_lossy |= self.is_json;
             return;
         }
         // So few bytes can't be too many characters.
@@ -260,7 +271,7 @@ impl<'a> Parsed<'a> {
                 Cow::Owned(text)
             }
         };
-        self.is_lossy |= cut.is_some();
+        self.is_lossy |= cut.is_some() && self.is_json;
         self.others.push((key.into(), value));
     }
 
@@ -299,6 +310,7 @@ impl<'a> Parsed<'a> {
             action: self.action,
             layer: self.layer,
             is_known: self.is_known,
+            is_json: self.is_json,
             is_lossy: self.is_lossy,
         }
     }

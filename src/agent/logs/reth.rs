@@ -2,10 +2,10 @@
 //! the target or without, its JSON and its logfmt.
 
 use super::record::{Parsed, Reading};
+use super::text::json;
 use super::text::level::Level;
 use super::text::pairs::{self, Pairs};
 use super::text::time::{Printed, full, parse_full};
-use super::text::{duration, json};
 use super::vocabulary::Action;
 use super::{geth, keys, logfmt};
 
@@ -119,7 +119,6 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         "to" | "unwind_to" if action == Action::Unwind => {
             parsed.set_number("ethereum.block.number", value)
         }
-        "timing.total_ms" => parsed.set_float("ethereum.duration_ms", duration::plain_ms(value)),
         "version" if action == Action::Lifecycle => {
             parsed.fields.set_text("service.version", value);
             true

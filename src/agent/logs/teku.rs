@@ -64,6 +64,9 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
                     parsed.keep(key, value);
                 }
             }
+            if action == Action::SlotStart {
+                keys::head_of_slot(parsed);
+            }
         }
     }
 }
@@ -89,13 +92,7 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         "Peers" | "Connected peers" => parsed.set_number("ethereum.peers.connected", value),
         "Root" => parsed.set_hash(hash::BLOCK_ROOT, keys::first_word(value)),
         // A slot without a block has words instead.
-        "Block" if action == Action::SlotStart => {
-            let is_root = parsed.set_hash(hash::HEAD_ROOT, value);
-            if is_root && let Some(slot) = parsed.fields.get_integer("ethereum.slot") {
-                parsed.fields.set_integer("ethereum.head.slot", slot);
-            }
-            is_root
-        }
+        "Block" if action == Action::SlotStart => parsed.set_hash(hash::HEAD_ROOT, value),
         "Block" => parsed.set_hash(hash::BLOCK_ROOT, keys::first_word(value)),
         "New Head" => {
             let is_known = place(parsed, value, "ethereum.reorg.new_slot", hash::NEW_ROOT);

@@ -35,13 +35,12 @@ pub(super) fn begins_death(line: &str) -> bool {
 /// The record of a death.
 pub(super) fn parse_death(record: &str) -> Option<Parsed<'_>> {
     let level = level_of_death(record)?;
-    let mut parsed = match record.split_once('\n') {
-        Some((first, more)) => Parsed {
-            stack_trace: Some(more.into()),
-            ..Parsed::new(first)
-        },
-        None => Parsed::new(record),
+    let (first, more) = match record.split_once('\n') {
+        Some((first, more)) => (first, Some(more)),
+        None => (record, None),
     };
+    let mut parsed = Parsed::new(first);
+    parsed.stack_trace = more.map(Into::into);
     parsed.level = Some(level);
     parsed.is_known = true;
     parsed

@@ -7,6 +7,13 @@ pub(super) fn payload(line: &str) -> Option<&str> {
     syslog(line).or_else(|| compose(line))
 }
 
+/// Such a prefix, and the text behind it.
+pub(super) fn split(record: &str) -> Option<(&str, &str)> {
+    let payload = payload(record)?;
+    let prefix = &record[..record.len() - payload.len()];
+    Some((prefix.trim_end_matches([' ', ':', '|']), payload))
+}
+
 /// `Mar 14 21:40:14 host prysm.sh[4711]: …`, or the same with an ISO time.
 fn syslog(line: &str) -> Option<&str> {
     let rest = match time::month_day(line) {

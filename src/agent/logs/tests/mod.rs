@@ -1,6 +1,13 @@
-//! Golden lines, whole recorded logs, and files that are rotated under the tailer.
+//! Golden lines, samples and whole recorded logs of all clients, any text at all, and files that are rotated under the
+//! tailer.
 
+mod consensus;
+mod execution;
+mod golden;
 mod lodestar;
+mod lossless;
 mod recorded;
+mod recordings;
 mod rig;
+mod samples;
 mod tail;

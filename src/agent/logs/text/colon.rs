@@ -172,7 +172,7 @@ mod tests {
             "Broken",
             &[("a", "(1"), ("b", "2"), ("c", "\"x")],
         );
-        check("No pairs: here", "No pairs: here", &[]);
+        check("No Pairs: here", "No Pairs: here", &[]);
         check("", "", &[]);
         check("a:", "", &[("a", "")]);
     }

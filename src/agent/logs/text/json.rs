@@ -27,17 +27,19 @@ pub(in crate::agent::logs) struct Envelope<'a> {
     pub(in crate::agent::logs) pairs: Pairs<'a>,
 }
 
-/// Objects within objects deeper than this are kept as text.
+/// Objects within more objects than these are kept as text.
 const MAX_DEPTH: u32 = 2;
 
-/// `None` where the record is not one JSON object with a message.
+/// `None` where the record is not one JSON object that a logger wrote.
 pub(in crate::agent::logs) fn parse<'a>(
     record: &'a str,
     reading: &Reading,
 ) -> Option<Envelope<'a>> {
     let mut envelope = Envelope::default();
     envelope.take(Object::parse(record)?, 0, reading);
-    (!envelope.message.is_empty()).then_some(envelope)
+    let is_log =
+        !envelope.message.is_empty() || (envelope.time.is_some() && envelope.level.is_some());
+    is_log.then_some(envelope)
 }
 
 impl<'a> Envelope<'a> {
@@ -45,20 +47,15 @@ impl<'a> Envelope<'a> {
         self.pairs.0.reserve(object.0.len());
         for (key, raw) in object.0 {
             let raw = raw.get();
-            // Tracing, Lodestar and ECS nest what others print flat.
-            let is_nest = raw.starts_with('{') && depth < MAX_DEPTH;
-            if is_nest
-                && matches!(
-                    &*key,
-                    "fields" | "context" | "log" | "process" | "error" | "event" | "span"
-                )
+            if raw.starts_with('{')
+                && depth < MAX_DEPTH
+                && let Some(inner) = Object::parse(raw)
             {
-                let Some(inner) = Object::parse(raw) else {
-                    continue;
-                };
                 match &*key {
                     "error" => self.take_error(inner),
-                    _ => self.take(inner, depth + 1, reading),
+                    // Tracing, Lodestar and ECS nest what others print flat.
+                    "fields" | "context" | "log" | "span" => self.take(inner, depth + 1, reading),
+                    _ => self.flatten(&key, inner),
                 }
                 continue;
             }
@@ -67,6 +64,13 @@ impl<'a> Envelope<'a> {
                 self.pairs.0.push((key, value));
             }
         }
+    }
+
+    /// `{"block": {"number": 1}}` as `block.number`.
+    fn flatten(&mut self, key: &str, object: Object<'a>) {
+        let inner = object.0.into_iter();
+        let dotted = inner.map(|(name, raw)| (format!("{key}.{name}").into(), plain(raw.get())));
+        self.pairs.0.extend(dotted);
     }
 
     /// Whether the key is one that every record has.
