@@ -7,6 +7,7 @@ mod besu;
 mod check;
 mod client;
 mod erigon;
+mod fields;
 mod file;
 mod followed;
 mod frame;

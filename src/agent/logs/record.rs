@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::client::Client;
+use super::fields::{Fields, own};
 use super::multiline::Record;
 use super::text::hash::{HashField, PrintedHash};
 use super::text::json::Envelope;
@@ -57,82 +58,6 @@ pub struct Parsed<'a> {
     is_json: bool,
     /// Message and fields together do not hold all that the record said.
     pub(super) is_lossy: bool,
-}
-
-/// Values by the dotted name of their field, each once.
-#[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Vec<(&'static str, Scalar<'a>)>);
-
-/// Fields of an ordinary record.
-const USUAL_FIELDS: usize = 16;
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scalar<'a> {
-    Integer(i64),
-    /// Always finite.
-    Float(f64),
-    Text(Cow<'a, str>),
-}
-
-impl<'a> Fields<'a> {
-    pub(super) fn set_integer(&mut self, field: &'static str, number: i64) -> bool {
-        self.set(field, Scalar::Integer(number))
-    }
-
-    pub(super) fn set_text(&mut self, field: &'static str, text: impl Into<Cow<'a, str>>) -> bool {
-        self.set(field, Scalar::Text(text.into()))
-    }
-
-    /// Sets the field, whatever it was before.
-    pub(super) fn replace_integer(&mut self, field: &'static str, number: i64) {
-        self.0.retain(|(name, _)| *name != field);
-        self.set_integer(field, number);
-    }
-
-    pub(super) fn get_integer(&self, field: &str) -> Option<i64> {
-        match self.get(field)? {
-            Scalar::Integer(number) => Some(*number),
-            _ => None,
-        }
-    }
-
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.get(field).is_some()
-    }
-
-    fn get(&self, field: &str) -> Option<&Scalar<'a>> {
-        let found = self.0.iter().find(|(name, _)| *name == field);
-        found.map(|(_, value)| value)
-    }
-
-    /// Whether the field has this value now: of several the first stays.
-    fn set(&mut self, field: &'static str, value: Scalar<'a>) -> bool {
-        if let Some(first) = self.get(field) {
-            return *first == value;
-        }
-        if self.0.capacity() == 0 {
-            self.0.reserve(USUAL_FIELDS);
-        }
-        self.0.push((field, value));
-        true
-    }
-
-    #[cfg(test)]
-    pub(super) fn into_document(self) -> Document {
-        let mut document = Document::default();
-        self.set_in(&mut document);
-        document
-    }
-
-    fn set_in(self, document: &mut Document) {
-        for (field, value) in self.0 {
-            match value {
-                Scalar::Integer(number) => document.set(field, number),
-                Scalar::Float(number) => document.set(field, number),
-                Scalar::Text(text) => document.set(field, text.into_owned()),
-            }
-        }
-    }
 }
 
 impl<'a> Parsed<'a> {
@@ -188,7 +113,7 @@ impl<'a> Parsed<'a> {
                 let found = found.into_owned();
                 self.action = found.action;
                 self.level = found.level;
-                self.fields.0.extend(found.fields.0);
+                self.fields.extend(found.fields);
                 self.others.extend(found.others);
             }
         }
@@ -229,7 +154,7 @@ impl<'a> Parsed<'a> {
     /// Sets a number with a fraction; whether there was one.
     pub(super) fn set_float(&mut self, field: &'static str, number: Option<f64>) -> bool {
         let number = number.filter(|number| number.is_finite());
-        number.is_some_and(|number| self.fields.set(field, Scalar::Float(number)))
+        number.is_some_and(|number| self.fields.set_float(field, number))
     }
 
     /// Sets whole, prefix and suffix as far as they were printed; whether the text was a hash.
@@ -277,23 +202,11 @@ impl<'a> Parsed<'a> {
 
     /// Whether anything was understood beyond time, level and text.
     pub fn is_typed(&self) -> bool {
-        let mut names = self.fields.0.iter().map(|(name, _)| name);
-        self.action != Action::Generic || names.any(|name| name.starts_with("ethereum."))
+        self.action != Action::Generic || self.fields.has_any_of("ethereum.")
     }
 
     /// The same without borrowing.
     pub(super) fn into_owned(self) -> Parsed<'static> {
-        fn own(text: Cow<str>) -> Cow<'static, str> {
-            Cow::Owned(text.into_owned())
-        }
-        let fields = self.fields.0.into_iter().map(|(name, value)| {
-            let value = match value {
-                Scalar::Integer(number) => Scalar::Integer(number),
-                Scalar::Float(number) => Scalar::Float(number),
-                Scalar::Text(text) => Scalar::Text(own(text)),
-            };
-            (name, value)
-        });
         let others = self
             .others
             .into_iter()
@@ -303,7 +216,7 @@ impl<'a> Parsed<'a> {
             thread: own(self.thread),
             message: own(self.message),
             stack_trace: self.stack_trace.map(own),
-            fields: Fields(fields.collect()),
+            fields: self.fields.into_owned(),
             others: others.collect(),
             time: self.time,
             level: self.level,

@@ -1,6 +1,7 @@
 //! Golden lines, samples and whole recorded logs of all clients, any text at all, and files that are rotated under the
 //! tailer.
 
+mod auto;
 mod consensus;
 mod execution;
 mod golden;
