@@ -1,7 +1,9 @@
 //! The command line: what can be asked of `ethmon`, and nothing of how it is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::agent::dead_letter::Filter;
 use crate::agent::logs::Client;
 use crate::setup::Part;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +31,12 @@ pub enum Command {
     Agent {
         #[arg(long, default_value = "/etc/ethmon/agent.toml")]
         config: PathBuf,
+        /// Read all log files there are, ship them and what waits, and end: 0 when everything was acknowledged.
+        #[arg(long)]
+        once: bool,
+        /// With --once: give up when Elasticsearch took nothing for so long.
+        #[arg(long, value_name = "DURATION", default_value = "60s", requires = "once", value_parser = duration)]
+        patience: Duration,
     },
     /// Read what all agents shipped; judge, alert and mail.
     Aggregator {
@@ -51,8 +59,19 @@ pub enum Command {
     /// Documents that Elasticsearch refused.
     #[command(subcommand)]
     DeadLetter(DeadLetter),
+    /// What waits for Elasticsearch on this node.
+    #[command(subcommand)]
+    Queue(Queue),
+    /// How far each log file is acknowledged.
+    #[command(subcommand)]
+    Registry(Registry),
     /// Print a completion script for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::duration::parse(text)
+        .ok_or_else(|| "expected a number and ms, s, m, h or d, as in 60s".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +109,14 @@ pub enum Check {
     },
     /// Parse rule files.
     Rules { files: Vec<PathBuf> },
+    /// Run test cases through the processors of a configuration: what goes in, what has to come out.
+    Processors {
+        #[arg(long, default_value = "/etc/ethmon/agent.toml")]
+        config: PathBuf,
+        /// TOML files, each a list of `case` tables.
+        #[arg(required = true)]
+        tests: Vec<PathBuf>,
+    },
     /// Parse client logs and print one JSON document per record.
     Logs {
         /// Whose log it is: lodestar, … or generic.
@@ -109,7 +136,15 @@ pub enum Rules {
 #[derive(Debug, Subcommand)]
 pub enum DeadLetter {
     /// One line per refused document.
-    List(DataDir),
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        /// Count them instead, by data stream, status and kind.
+        #[arg(long)]
+        count: bool,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
     /// One refused document, whole.
     Show {
         number: u64,
@@ -117,9 +152,45 @@ pub enum DeadLetter {
         data_dir: DataDir,
     },
     /// Put refused documents back into the queue.
-    Replay(DataDir),
-    /// Delete them.
-    Purge(DataDir),
+    Replay {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
+    /// Delete them. Without a filter that needs --all.
+    Purge {
+        #[command(flatten)]
+        filter: Filter,
+        #[arg(long, required_unless_present_any = ["reason", "stream", "numbers"])]
+        all: bool,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// One line per data stream: events, bytes and age of what waits.
+    Inspect(DataDir),
+    /// Compare everything with its checksums; exit 1 if something is damaged.
+    Verify(DataDir),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Registry {
+    /// One line per file.
+    Show(DataDir),
+    /// Forget a file: the agent reads it again from its beginning. Refused while the agent runs.
+    Reset {
+        #[arg(required_unless_present = "all")]
+        path: Option<String>,
+        /// Forget all files.
+        #[arg(long, conflicts_with = "path")]
+        all: bool,
+        #[command(flatten)]
+        data_dir: DataDir,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -136,5 +207,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_forgets_or_deletes_everything_has_to_be_meant() {
+        let is_taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(!is_taken("ethmon registry reset"));
+        assert!(is_taken("ethmon registry reset /a.log"));
+        assert!(is_taken("ethmon registry reset --all"));
+        assert!(!is_taken("ethmon registry reset --all /a.log"));
+        assert!(!is_taken("ethmon dead-letter purge"));
+        assert!(is_taken("ethmon dead-letter purge --all"));
+        assert!(is_taken("ethmon dead-letter purge --number 3"));
+        assert!(is_taken("ethmon dead-letter purge --reason mapping"));
     }
 }

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod elastic;
 pub mod event;
+pub mod fuzz;
 pub mod network;
 pub mod replay;
 pub mod rules;

@@ -3,12 +3,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Rules, Setup};
+use ethmon::cli::{Check, Cli, Command, DeadLetter, LogFormat, Queue, Registry, Rules, Setup};
 use ethmon::elastic::Client;
-use ethmon::{agent, aggregator, alert, config, replay, rules, setup, tasks};
+use ethmon::{agent, aggregator, alert, config, replay, rules, setup, slot, tasks};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -37,10 +38,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<bool> {
     let out = &mut io::stdout();
     match command {
-        Command::Agent { config } => {
-            let config = config::load_agent(&config)?;
-            serve(|stop| agent::run(config, stop))
+        Command::Agent {
+            config,
+            once: false,
+            ..
+        } => {
+            let loaded = config::load_agent(&config)?;
+            serve(|stop| agent::run(config, loaded, stop))
         }
+        Command::Agent {
+            config, patience, ..
+        } => run_once(&config, patience, out),
         Command::Aggregator { config } => {
             let config = config::load_aggregator(&config)?;
             serve(|stop| aggregator::run(config, stop))
@@ -50,6 +58,21 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Rules(Rules::Test { files }) => alert::test(&files, out),
         Command::Replay { dirs } => replay::run(&dirs, out).map(|()| true),
         Command::DeadLetter(command) => run_dead_letter(command, out),
+        Command::Queue(Queue::Inspect(at)) => {
+            agent::queue::inspect(&at.data_dir, slot::now(), out).map(|()| true)
+        }
+        Command::Queue(Queue::Verify(at)) => agent::queue::verify(&at.data_dir, out),
+        Command::Registry(Registry::Show(at)) => {
+            agent::registry::show(&at.data_dir, out).map(|()| true)
+        }
+        Command::Registry(Registry::Reset { path, data_dir, .. }) => {
+            let forgotten = agent::registry::reset(&data_dir.data_dir, path.as_deref())?;
+            writeln!(
+                out,
+                "files forgotten, which the agent reads again when it runs: {forgotten}"
+            )?;
+            Ok(true)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ethmon", out);
             Ok(true)
@@ -97,6 +120,10 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
+        Check::Processors { config, tests } => {
+            let config = config::load_agent(&config)?;
+            agent::process::check(&config, &tests, out)
+        }
         Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
 }
@@ -121,24 +148,52 @@ fn check_files(
 }
 
 fn run_dead_letter(command: DeadLetter, out: &mut dyn Write) -> anyhow::Result<bool> {
+    use agent::dead_letter;
     match command {
-        DeadLetter::List(at) => agent::dead_letter::list(&at.data_dir, out)?,
+        DeadLetter::List {
+            filter,
+            count,
+            data_dir,
+        } => match count {
+            true => dead_letter::count(&data_dir.data_dir, &filter, out)?,
+            false => dead_letter::list(&data_dir.data_dir, &filter, out)?,
+        },
         DeadLetter::Show { number, data_dir } => {
-            agent::dead_letter::show(&data_dir.data_dir, number, out)?
+            dead_letter::show(&data_dir.data_dir, number, out)?
         }
-        DeadLetter::Replay(at) => {
-            let replayed = agent::dead_letter::replay(&at.data_dir)?;
+        DeadLetter::Replay { filter, data_dir } => {
+            let replayed = dead_letter::replay(&data_dir.data_dir, &filter)?;
             writeln!(
                 out,
-                "{replayed} documents are back in the queue; the agent ships them when it runs"
+                "documents back in the queue, which the agent ships when it runs: {replayed}"
             )?;
         }
-        DeadLetter::Purge(at) => {
-            let purged = agent::dead_letter::purge(&at.data_dir)?;
-            writeln!(out, "{purged} documents deleted")?;
+        DeadLetter::Purge {
+            filter, data_dir, ..
+        } => {
+            let purged = dead_letter::purge(&data_dir.data_dir, &filter)?;
+            writeln!(out, "documents deleted: {purged}")?;
         }
     }
     Ok(true)
+}
+
+/// A signal ends it early.
+fn run_once(
+    config: &Path,
+    patience: Duration,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let config = config::load_agent(config)?;
+    block_on(async move {
+        let stop = CancellationToken::new();
+        let mut signals = tasks::Tasks::new(CancellationToken::new());
+        signals.spawn("signals", tasks::stop_on_signal(stop.clone()));
+        let outcome = agent::once(config, patience, stop.clone(), out).await;
+        stop.cancel();
+        signals.join().await?;
+        outcome
+    })
 }
 
 /// Runs a service until a signal or its own end.

@@ -1,11 +1,15 @@
 //! What the agent counts about itself: a fixed set, shared by everybody, read by the self-report.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::store::Dropped;
+use tracing::warn;
+
+use super::histogram::Histogram;
+use super::process::Note;
+use super::store::{Dropped, Rebuilt};
 
 /// Since the agent's start, unless a field says otherwise.
 #[derive(Debug, Default)]
@@ -23,11 +27,20 @@ pub struct Counters {
     pub bulk_failed: AtomicU64,
     pub bulk_bytes: AtomicU64,
     pub commits_failed: AtomicU64,
+    /// Stores that were damaged and made anew.
+    pub stores_damaged: AtomicU64,
+    /// Configurations that were taken over while running, and those that were refused.
+    pub reloads: AtomicU64,
+    pub reloads_failed: AtomicU64,
+    /// Now: the store cannot be used.
+    pub store_fails: AtomicBool,
     /// Now, not since the start: items in flight or waiting for another attempt.
     pub held_events: AtomicU64,
     pub held_bytes: AtomicU64,
     /// Now: an [`Output`].
     pub output: AtomicU8,
+    /// How long bulk requests took, since the start.
+    pub bulk_seconds: Histogram,
     bulk: Mutex<Latency>,
     commits: Mutex<Latency>,
     tallies: Mutex<Tallies>,
@@ -47,6 +60,8 @@ pub enum Output {
 }
 
 impl Output {
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Busy, Self::Lost, Self::Unauthorized];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -73,6 +88,8 @@ pub struct Tallies {
     pub dropped: BTreeMap<String, u64>,
     pub received: BTreeMap<String, u64>,
     pub counted: BTreeMap<&'static str, u64>,
+    /// What processors dropped or failed on: by the processor's number, its kind, and `dropped` or the reason.
+    pub processed: BTreeMap<(usize, &'static str, &'static str), u64>,
 }
 
 impl Counters {
@@ -83,6 +100,7 @@ impl Counters {
 
     pub fn bulk_answered(&self, took: Duration, bytes: usize, done: bool) {
         lock(&self.bulk).add(took);
+        self.bulk_seconds.add(took);
         self.bulk_requests.fetch_add(1, Relaxed);
         self.bulk_bytes.fetch_add(bytes as u64, Relaxed);
         self.bulk_failed.fetch_add(u64::from(!done), Relaxed);
@@ -92,6 +110,22 @@ impl Counters {
         let mut tallies = lock(&self.tallies);
         for Dropped { reason, dataset } in dropped {
             add(&mut tallies.dropped, &format!("{reason}/{dataset}"), 1);
+        }
+    }
+
+    pub fn store_rebuilt(&self, rebuilt: &Rebuilt) {
+        self.stores_damaged.fetch_add(1, Relaxed);
+        let mut tallies = lock(&self.tallies);
+        let lost = [
+            ("spool", rebuilt.lost_events()),
+            ("dead_letters", rebuilt.lost_dead_letters()),
+        ];
+        for (of, records) in lost.into_iter().filter(|(_, records)| *records > 0) {
+            add(
+                &mut tallies.dropped,
+                &format!("store_damaged/{of}"),
+                records,
+            );
         }
     }
 
@@ -107,14 +141,33 @@ impl Counters {
         *lock(&self.tallies).counted.entry(reason).or_default() += n;
     }
 
+    /// An event that a processor dropped or failed on. The first failure of a kind is told.
+    pub fn processed(&self, note: Note) {
+        let (number, kind, outcome) = (note.number, note.kind, note.outcome());
+        let mut tallies = lock(&self.tallies);
+        let count = tallies
+            .processed
+            .entry((number, kind, outcome))
+            .or_default();
+        *count += 1;
+        if *count == 1 && note.failure.is_some() {
+            warn!(
+                processor = number,
+                kind,
+                reason = outcome,
+                "processor failed: the event goes on as it was; further ones are only counted"
+            );
+        }
+    }
+
     pub fn tallies(&self) -> Tallies {
         lock(&self.tallies).clone()
     }
 
     pub fn output(&self) -> Output {
         let now = self.output.load(Relaxed);
-        let all = [Output::Busy, Output::Lost, Output::Unauthorized];
-        all.into_iter()
+        Output::ALL
+            .into_iter()
             .find(|output| *output as u8 == now)
             .unwrap_or_default()
     }

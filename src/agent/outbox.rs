@@ -1,13 +1,14 @@
 //! Where collectors leave what they saw.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::counters::Counters;
 use super::envelope::{Envelope, Identity};
+use super::process::{Chain, Fate};
 use super::store::{Priority, Record, StoreHandle};
 use crate::event::Event;
 use crate::slot::{self, ChainSpec};
@@ -29,30 +30,80 @@ enum Sink {
     Memory(mpsc::Sender<Event>, Mutex<HashMap<String, Vec<u8>>>),
 }
 
-/// Turns events into records, by what is known of the node at that moment. Shared with the shipper, which seals what
-/// comes from files.
+/// Takes events through the processors and turns them into records, by what is known of the node at that moment.
+/// Shared with the shipper, which seals what comes from files.
 #[derive(Clone)]
-pub struct Seal(Arc<RwLock<(Identity, Arc<Envelope>)>>);
+pub struct Seal {
+    known: Arc<RwLock<Known>>,
+    counters: Arc<Counters>,
+}
+
+struct Known {
+    identity: Identity,
+    envelope: Arc<Envelope>,
+    processors: Arc<Chain>,
+}
 
 impl Seal {
+    /// Without processors.
     pub fn new(identity: Identity) -> Self {
-        let envelope = Arc::new(Envelope::new(&identity));
-        Self(Arc::new(RwLock::new((identity, envelope))))
+        let known = Known {
+            envelope: Arc::new(Envelope::new(&identity)),
+            identity,
+            processors: Arc::default(),
+        };
+        Self {
+            known: Arc::new(RwLock::new(known)),
+            counters: Arc::default(),
+        }
     }
 
-    pub fn seal(&self, event: Event) -> Record {
-        let envelope = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).1);
-        envelope.seal(event, slot::now())
+    /// What the processors drop, or fail on, is counted.
+    #[must_use]
+    pub fn with_processors(mut self, processors: Chain, counters: Arc<Counters>) -> Self {
+        self.counters = counters;
+        self.set_processors(processors);
+        self
+    }
+
+    /// The processors of every event from now on.
+    pub fn set_processors(&self, processors: Chain) {
+        self.write().processors = Arc::new(processors);
+    }
+
+    /// `None` where a processor dropped the event.
+    pub fn seal(&self, mut event: Event) -> Option<Record> {
+        let (envelope, processors) = {
+            let known = self.read();
+            let processors = (!known.processors.is_empty()).then(|| Arc::clone(&known.processors));
+            (Arc::clone(&known.envelope), processors)
+        };
+        if let Some(processors) = processors {
+            let base = envelope.base(event.stream);
+            let fate = processors.apply(&mut event, base, |note| self.counters.processed(note));
+            if fate == Fate::Dropped {
+                return None;
+            }
+        }
+        Some(envelope.seal(event, slot::now()))
     }
 
     fn identity<T>(&self, read: impl FnOnce(&Identity) -> T) -> T {
-        read(&self.0.read().unwrap_or_else(PoisonError::into_inner).0)
+        read(&self.read().identity)
     }
 
     fn learn(&self, change: impl FnOnce(&mut Identity)) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut known.0);
-        known.1 = Arc::new(Envelope::new(&known.0));
+        let mut known = self.write();
+        change(&mut known.identity);
+        known.envelope = Arc::new(Envelope::new(&known.identity));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,10 +151,11 @@ impl Outbox {
         let sent = match &self.0.sink {
             Sink::Store(store, _) => {
                 let priority = Priority::of(event.stream);
-                store
-                    .append(priority, self.0.seal.seal(event))
-                    .await
-                    .is_ok()
+                match self.0.seal.seal(event) {
+                    Some(record) => store.append(priority, record).await.is_ok(),
+                    // A processor dropped it, and it is counted there.
+                    None => true,
+                }
             }
             Sink::Memory(events, _) => events.send(event).await.is_ok(),
         };

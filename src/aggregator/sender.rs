@@ -41,7 +41,8 @@ pub(super) async fn run(
             outbox.insert(stored.notice.id.clone(), stored);
         }
         let now = slot::now();
-        let next: Vec<String> = due(outbox.values().map(|stored| &stored.notice), now)
+        let waiting = outbox.values().map(|stored| &stored.notice);
+        let next: Vec<String> = due(waiting, now, mailer.longest_attempt())
             .iter()
             .map(|notice| notice.id.clone())
             .collect();

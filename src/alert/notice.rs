@@ -16,8 +16,6 @@ use crate::slot::ChainSpec;
 /// Longest and shortest pause between attempts; in between it doubles.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
-/// A notice that is being sent for so long was left behind by a crash.
-const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -95,9 +93,11 @@ pub fn notices(
 }
 
 /// The notices to send now, oldest first. A recovery waits until the opening of its incident is through.
+/// A notice that has been on its way for longer than `longest_attempt` was left behind by a crash.
 pub fn due<'a>(
     notices: impl IntoIterator<Item = &'a Notice>,
     now: DateTime<Utc>,
+    longest_attempt: TimeDelta,
 ) -> Vec<&'a Notice> {
     let mut open: Vec<&Notice> = notices
         .into_iter()
@@ -110,7 +110,7 @@ pub fn due<'a>(
         })
     };
     (0..open.len())
-        .filter(|at| open[*at].is_due(now) && !waits(*at))
+        .filter(|at| open[*at].is_due(now, longest_attempt) && !waits(*at))
         .map(|at| open[at])
         .collect()
 }
@@ -120,11 +120,11 @@ impl Notice {
         matches!(self.delivery, Delivery::Sent { .. } | Delivery::Dead { .. })
     }
 
-    fn is_due(&self, now: DateTime<Utc>) -> bool {
+    fn is_due(&self, now: DateTime<Utc>, longest_attempt: TimeDelta) -> bool {
         match self.delivery {
             Delivery::Queued => true,
             Delivery::Failed { next_attempt } => next_attempt <= now,
-            Delivery::Sending { since } => now - since >= ABANDONED_AFTER,
+            Delivery::Sending { since } => now - since > longest_attempt,
             Delivery::Sent { .. } | Delivery::Dead { .. } => false,
         }
     }
@@ -191,6 +191,10 @@ mod tests {
         }
     }
 
+    fn due_at(outbox: &[Notice], seconds: i64) -> Vec<&Notice> {
+        due(outbox, at(seconds), TimeDelta::minutes(1))
+    }
+
     fn transient() -> Verdict {
         let reply = "451 later".into();
         Verdict::Transient { reply }
@@ -199,16 +203,16 @@ mod tests {
     #[test]
     fn a_recovery_waits_for_its_opening() {
         let mut outbox = [notice(Action::Resolved, 5), notice(Action::Opened, 5)];
-        assert_eq!(due(&outbox, at(6)), [&outbox[1]]);
+        assert_eq!(due_at(&outbox, 6), [&outbox[1]]);
         outbox[1].begin(at(6));
-        assert!(due(&outbox, at(6)).is_empty());
+        assert!(due_at(&outbox, 6).is_empty());
         outbox[1].finish(transient(), at(7), 9, 1.0);
-        assert!(due(&outbox, at(11)).is_empty());
-        assert_eq!(due(&outbox, at(12)), [&outbox[1]]);
+        assert!(due_at(&outbox, 11).is_empty());
+        assert_eq!(due_at(&outbox, 12), [&outbox[1]]);
         outbox[1].begin(at(12));
         let reply = "250 queued".into();
         outbox[1].finish(Verdict::Accepted { reply }, at(13), 9, 1.0);
-        assert_eq!(due(&outbox, at(13)), [&outbox[0]]);
+        assert_eq!(due_at(&outbox, 13), [&outbox[0]]);
     }
 
     #[test]
@@ -234,8 +238,8 @@ mod tests {
         outbox[0].begin(at(0));
         let stored = serde_json::to_string(&outbox[0]).unwrap();
         assert_eq!(serde_json::from_str::<Notice>(&stored).unwrap(), outbox[0]);
-        assert!(due(&outbox, at(299)).is_empty());
-        assert_eq!(due(&outbox, at(300)).len(), 1);
+        assert!(due_at(&outbox, 60).is_empty());
+        assert_eq!(due_at(&outbox, 61).len(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 /// What is wrong with a configuration file, and where.
@@ -28,62 +29,106 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Reads a file and parses it as [`parse`] does.
-pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Problem> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Problem {
-        file: file.clone(),
+/// The text of a file.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    std::fs::read_to_string(path).map_err(|error| Problem {
+        file: path.display().to_string(),
         at: None,
         message: format!("cannot read: {error}"),
-    })?;
-    parse(&file, &text, &super::environment)
+    })
+}
+
+/// Reads a file and parses it as [`parse`] does.
+pub(super) fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Problem> {
+    parse(
+        &path.display().to_string(),
+        &read(path)?,
+        &super::environment,
+    )
 }
 
 /// Parses one file's text. `environment` gives the values of `${VAR}`.
 pub fn parse<T: DeserializeOwned>(
     file: &str,
     text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: Environment<'_>,
 ) -> Result<T, Problem> {
-    let at = |span: Option<Range<usize>>, message: String| Problem {
-        file: file.to_owned(),
-        at: span.map(|span| line_and_column(text, span.start)),
-        message,
-    };
-    let complain =
-        |error: &toml::de::Error| at(error.span(), error.message().trim().replace('\n', ", "));
-
-    let mut tree = DeTable::parse(text).map_err(|error| complain(&error))?;
-    let mut unset = None;
-    expand_table(tree.get_mut(), environment, &mut unset);
-    if let Some((span, name)) = unset {
-        return Err(at(
-            Some(span),
-            format!("the environment variable {name} is not set"),
-        ));
-    }
-    T::deserialize(Deserializer::from(tree)).map_err(|error| {
-        // serde quotes the value it could not use. What came from the environment may be a secret, so the same
-        // complaint about the text as written is preferred.
-        match DeTable::parse(text)
-            .map(Deserializer::from)
-            .map(T::deserialize)
-        {
-            Ok(Err(as_written)) if as_written.span() == error.span() => complain(&as_written),
-            _ if text.contains("${") => at(
-                error.span(),
-                "the value from the environment does not fit here".into(),
-            ),
-            _ => complain(&error),
-        }
-    })
+    let text = Text { file, text };
+    let tree = text.expanded(environment)?;
+    text.understand(tree, text.as_written().ok(), T::deserialize)
 }
 
-fn expand_table(
-    table: &mut DeTable<'_>,
-    environment: &dyn Fn(&str) -> Option<String>,
-    unset: &mut Option<Unset>,
-) {
+/// The values of variables by their names.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A file's text, for those who need to know where in it something stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn problem(&self, offset: Option<usize>, message: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file.to_owned(),
+            at: offset.map(|offset| line_and_column(self.text, offset)),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn as_written(&self) -> Result<Spanned<DeTable<'a>>, Problem> {
+        DeTable::parse(self.text).map_err(|error| self.complain(&error))
+    }
+
+    /// With the values of variables in their places.
+    pub(super) fn expanded(
+        &self,
+        environment: Environment<'_>,
+    ) -> Result<Spanned<DeTable<'a>>, Problem> {
+        let mut tree = self.as_written()?;
+        let mut unset = None;
+        expand_table(tree.get_mut(), environment, &mut unset);
+        match unset {
+            Some((span, name)) => {
+                let message = format!("the environment variable {name} is not set");
+                Err(self.problem(Some(span.start), message))
+            }
+            None => Ok(tree),
+        }
+    }
+
+    /// What `read` makes of a table. `written` is the table as it stands in the file.
+    pub(super) fn understand<T>(
+        &self,
+        tree: Spanned<DeTable<'a>>,
+        written: Option<Spanned<DeTable<'a>>>,
+        read: impl Fn(Deserializer<'a>) -> Result<T, toml::de::Error>,
+    ) -> Result<T, Problem> {
+        read(Deserializer::from(tree)).map_err(|error| {
+            // serde quotes the value it could not use. What came from the environment may be a secret, so the same
+            // complaint about the text as written is preferred.
+            let as_written = written.map(|written| read(Deserializer::from(written)));
+            match as_written {
+                Some(Err(as_written)) if as_written.span() == error.span() => {
+                    self.complain(&as_written)
+                }
+                _ if self.text.contains("${") => self.problem(
+                    error.span().map(|span| span.start),
+                    "the value from the environment does not fit here",
+                ),
+                _ => self.complain(&error),
+            }
+        })
+    }
+
+    fn complain(&self, error: &toml::de::Error) -> Problem {
+        let offset = error.span().map(|span| span.start);
+        self.problem(offset, error.message().trim().replace('\n', ", "))
+    }
+}
+
+fn expand_table(table: &mut DeTable<'_>, environment: Environment<'_>, unset: &mut Option<Unset>) {
     for (_, value) in table.iter_mut() {
         let span = value.span();
         expand_value(value.get_mut(), span, environment, unset);
@@ -95,7 +140,7 @@ type Unset = (Range<usize>, String);
 fn expand_value(
     value: &mut DeValue<'_>,
     span: Range<usize>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: Environment<'_>,
     unset: &mut Option<Unset>,
 ) {
     match value {
@@ -115,7 +160,7 @@ fn expand_value(
 }
 
 /// Replaces `${NAME}`; `$${` stands for `${`. `Err` names the first variable that is not set.
-fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+fn expand(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {

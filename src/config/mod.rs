@@ -9,15 +9,19 @@ pub mod duration;
 mod elasticsearch;
 mod execution;
 mod file;
+mod fingerprint;
 mod host;
 mod logs;
 mod node;
+mod processors;
 mod secret;
+mod status;
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::agent::process::Chain;
 use crate::alert::email;
 use crate::rules;
 
@@ -25,11 +29,13 @@ pub use self::aggregator::{Aggregator, Rules};
 pub use self::beacon::{Beacon, Endpoint};
 pub use self::elasticsearch::{Compression, Credentials, Elasticsearch};
 pub use self::execution::Execution;
-pub use self::file::{Problem, parse};
+pub use self::file::{Environment, Problem, parse};
+pub use self::fingerprint::Fingerprint;
 pub use self::host::Host;
-pub use self::logs::Logs;
+pub use self::logs::{Format, Journald, Logs, Multiline, Pattern, StartAt};
 pub use self::node::Node;
 pub use self::secret::Secret;
+pub use self::status::{Listen, Status};
 
 /// `agent.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +52,11 @@ pub struct Agent {
     pub execution: Option<Execution>,
     pub host: Option<Host>,
     pub logs: Vec<Logs>,
+    /// `[[processors]]`, in their order.
+    #[serde(deserialize_with = "processors::skip")]
+    pub processors: Chain,
+    /// Absent: the agent does not listen.
+    pub status: Option<Status>,
 }
 
 impl Default for Agent {
@@ -59,6 +70,8 @@ impl Default for Agent {
             execution: None,
             host: None,
             logs: Vec::new(),
+            processors: Chain::default(),
+            status: None,
         }
     }
 }
@@ -75,7 +88,18 @@ pub struct AggregatorFile {
 
 /// Reads and checks `agent.toml`.
 pub fn load_agent(path: &Path) -> Result<Agent, Problem> {
-    file::load(path)
+    parse_agent(
+        &path.display().to_string(),
+        &file::read(path)?,
+        &environment,
+    )
+}
+
+/// The text of an `agent.toml`. `environment` gives the values of `${VAR}`.
+pub fn parse_agent(file: &str, text: &str, environment: Environment<'_>) -> Result<Agent, Problem> {
+    let mut agent: Agent = parse(file, text, environment)?;
+    agent.processors = processors::read(file::Text { file, text }, environment)?;
+    Ok(agent)
 }
 
 /// Reads and checks `aggregator.toml`.

@@ -1,7 +1,7 @@
 //! The client: any host that answers, and what its answer means.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +11,15 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{info, warn};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::SendError;
-use super::connection::{Answer, Connection, NoAnswer, Request};
-use super::hosts::Hosts;
+use super::answer::Answer;
+use super::connection::Request;
+use super::hosts::{Hosts, Turn};
+use super::session::Session;
 use super::verdict::{self, BulkAnswer};
+use super::version::{VERSIONS, Version};
 use crate::config;
 use crate::tasks;
 
@@ -28,10 +31,12 @@ const SMALLEST_COMPRESSED: usize = 1024;
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    connections: Vec<Connection>,
+    names: Vec<String>,
+    session: Arc<Session>,
     hosts: Mutex<Hosts>,
     timeout: Duration,
     compression: config::Compression,
+    concurrency: usize,
 }
 
 /// What Elasticsearch answered: 2xx, or a 4xx that concerns the request itself.
@@ -58,17 +63,16 @@ impl Client {
     /// Reads the files the section names; connects at the first request.
     pub fn new(config: &config::Elasticsearch) -> anyhow::Result<Self> {
         config.check()?;
-        let connections = config
-            .hosts
-            .iter()
-            .map(|host| Connection::new(host, config))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let hosts = Hosts::new(connections.len(), rand::random_range(0..connections.len()));
+        let addresses = config.addresses()?;
+        let hosts = Hosts::new(addresses.len(), rand::random_range(0..addresses.len()));
+        let name = |host: &Url| host.origin().ascii_serialization();
         Ok(Self(Arc::new(Inner {
-            connections,
+            names: addresses.iter().map(name).collect(),
+            session: Arc::new(Session::new(config.clone(), addresses)?),
             hosts: Mutex::new(hosts),
             timeout: config.request_timeout,
             compression: config.compression,
+            concurrency: config.concurrency,
         })))
     }
 
@@ -116,9 +120,34 @@ impl Client {
         self.request(Method::Delete, path, query, None).await
     }
 
+    /// What the server runs; `None` where it does not tell us (privilege `monitor`).
+    pub async fn version(&self) -> Result<Option<Version>, SendError> {
+        match self
+            .exchange(Method::Get, VERSIONS.to_owned(), None, false)
+            .await
+        {
+            Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
+                .map(|body| Version::of(&body))
+                .map_err(|error| answer.unreadable(error.to_string())),
+            Ok(_) | Err(SendError::Unauthorized { status: 403, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The hosts as configured, for messages.
     pub fn hosts(&self) -> Vec<&str> {
-        self.0.connections.iter().map(Connection::name).collect()
+        self.0.names.iter().map(String::as_str).collect()
+    }
+
+    /// Bulk requests that may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        self.0.concurrency
+    }
+
+    /// Ends when the files of the section hold something new, which from then on counts. For somebody who was refused and
+    /// sends nothing meanwhile: every request looks by itself.
+    pub async fn renewed(&self) {
+        self.0.session.renewed().await;
     }
 
     pub(super) async fn request(
@@ -143,7 +172,7 @@ impl Client {
             serde_json::from_slice(&answer.body).map_err(|_| {
                 answer.unreadable(format!(
                     "not JSON: {}",
-                    super::connection::beginning(&answer.body)
+                    super::answer::beginning(&answer.body)
                 ))
             })?
         };
@@ -153,7 +182,7 @@ impl Client {
         })
     }
 
-    /// Tries the hosts in turn until one takes the request. Only a request that surely never arrived is handed to the next host.
+    /// With the files as they are now; what they held before is not held against us.
     async fn exchange(
         &self,
         method: Method,
@@ -170,29 +199,48 @@ impl Client {
             gzipped,
             timeout: self.0.timeout,
         };
-        let order = self.hosts_state(|hosts| hosts.order(Instant::now()));
+        self.0.session.look(false).await;
+        let answer = self.any_host(&request).await;
+        let refused = matches!(answer, Err(SendError::Unauthorized { .. }));
+        if refused && self.0.session.look(true).await {
+            return self.any_host(&request).await;
+        }
+        answer
+    }
+
+    /// Tries the hosts in turn until one takes the request. Only a request that surely never arrived is handed to the next.
+    async fn any_host(&self, request: &Request) -> Result<Answer, SendError> {
+        let current = self.0.session.current();
+        let order = lock(&self.0.hosts).order(Instant::now());
         let mut last = None;
-        for host in order {
-            match self.0.connections[host].send(&request).await {
-                Ok(answer) => {
-                    // A node that cannot serve (no master, a proxy without its node) should not get the next request as well.
-                    let healthy = !matches!(answer.status, 502..=504);
-                    self.note(host, healthy);
-                    return answer.sound();
-                }
-                Err(NoAnswer::NotSent(error)) => {
-                    self.note(host, false);
-                    last = Some(error);
-                }
-                Err(NoAnswer::Unknown(error)) => {
-                    self.note(host, false);
-                    return Err(error);
-                }
+        for Turn { host, is_probe } in order {
+            let connection = &current.connections[host];
+            if is_probe {
+                lock(&self.0.hosts).probing(host, Instant::now(), request.timeout);
+            }
+            if (is_probe || !connection.is_known())
+                && let Err(error) = connection.greet(request.timeout).await
+            {
+                self.note(host, false);
+                last = Some(error);
+                continue;
+            }
+            let answer = connection.send(request).await;
+            // A node that cannot serve (no master, a proxy without its node) should not get the next request as well.
+            let healthy = match &answer {
+                Ok(answer) => !matches!(answer.status, 502..=504),
+                Err(_) => false,
+            };
+            self.note(host, healthy);
+            match answer {
+                Err(error @ SendError::Unreachable { sent: false, .. }) => last = Some(error),
+                answer => return answer.and_then(Answer::sound),
             }
         }
         Err(last.unwrap_or_else(|| SendError::Unreachable {
             host: "elasticsearch".into(),
             reason: "no host is configured".into(),
+            sent: false,
         }))
     }
 
@@ -218,16 +266,13 @@ impl Client {
     }
 
     fn note(&self, host: usize, healthy: bool) {
-        let changed = self.hosts_state(|hosts| {
-            if healthy {
-                hosts.succeeded(host)
-            } else {
-                hosts.failed(host, Instant::now(), rand::random())
-            }
-        });
+        let changed = match healthy {
+            true => lock(&self.0.hosts).succeeded(host),
+            false => lock(&self.0.hosts).failed(host, Instant::now(), rand::random()),
+        };
         // With one host its failures are the caller's to tell.
-        if changed && self.0.connections.len() > 1 {
-            let name = self.0.connections[host].name();
+        if changed && self.0.names.len() > 1 {
+            let name = &self.0.names[host];
             if healthy {
                 info!(host = name, "elasticsearch host is back");
             } else {
@@ -235,10 +280,10 @@ impl Client {
             }
         }
     }
+}
 
-    fn hosts_state<T>(&self, with: impl FnOnce(&mut Hosts) -> T) -> T {
-        with(&mut self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -1,28 +1,30 @@
-//! One request to one host, and what its status means.
+//! One request to one host.
 
 use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
-use elasticsearch::auth::Credentials as Login;
-use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
+    ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
 };
-use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
-use serde_json::Value;
+use elasticsearch::http::transport::Transport;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use tracing::warn;
 use url::Url;
 
 use super::SendError;
-use crate::config;
+use super::access::Access;
+use super::answer::Answer;
+use super::authority;
+use super::version::{VERSIONS, Version};
+use crate::config::Fingerprint;
 
 /// No answer of Elasticsearch to our requests comes near: a larger one is a mistake or an attack.
 const LARGEST_ANSWER: u64 = 256 * 1024 * 1024;
-
-/// `Retry-After` beyond this is not believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -32,7 +34,13 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("ethmon/", env!("CAR
 pub(super) struct Connection {
     /// `http://host:port`, without path and credentials.
     name: String,
-    transport: Transport,
+    host: Url,
+    access: Arc<Access>,
+    fingerprint: Option<Fingerprint>,
+    /// Made at once, or once the authority that the fingerprint names has been found.
+    transport: OnceCell<Transport>,
+    /// It was asked what it runs.
+    is_known: AtomicBool,
 }
 
 pub(super) struct Request {
@@ -46,56 +54,85 @@ pub(super) struct Request {
     pub(super) timeout: Duration,
 }
 
-pub(super) struct Answer {
-    pub(super) host: String,
-    pub(super) status: u16,
-    pub(super) body: Bytes,
-    retry_after: Option<Duration>,
-}
-
-/// Why there is no answer.
-pub(super) enum NoAnswer {
-    /// The request surely never arrived: another host may have it at once.
-    NotSent(SendError),
-    /// It may have arrived: repeating it is the caller's decision.
-    Unknown(SendError),
-}
-
 impl Connection {
-    /// Reads the CA file; does not connect.
-    pub(super) fn new(host: &Url, config: &config::Elasticsearch) -> anyhow::Result<Self> {
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(host.clone()))
-            .enable_meta_header(false)
-            .disable_proxy();
-        if let Some(proxy) = &config.proxy {
-            // `disable_proxy` wins over `proxy`, and without either the environment's variables count.
-            builder = TransportBuilder::new(SingleNodeConnectionPool::new(host.clone()))
-                .enable_meta_header(false)
-                .proxy(proxy.clone(), None, None);
-        }
-        if let Some(login) = login(config.credentials()?) {
-            builder = builder.auth(login);
-        }
-        if let Some(path) = &config.ca_file {
-            let pem = std::fs::read(path)
-                .with_context(|| format!("cannot read elasticsearch.ca_file {}", path.display()))?;
-            let certificate = Certificate::from_pem(&pem)
-                .with_context(|| format!("cannot use elasticsearch.ca_file {}", path.display()))?;
-            builder = builder.cert_validation(CertificateValidation::Full(certificate));
-        }
+    /// Does not connect.
+    pub(super) fn new(
+        host: &Url,
+        access: Arc<Access>,
+        fingerprint: Option<Fingerprint>,
+    ) -> anyhow::Result<Self> {
+        // Files that can't be used are an error now, not at the first request.
+        let transport = access.transport(host, None)?;
         Ok(Self {
             name: host.origin().ascii_serialization(),
-            transport: builder.build().context("cannot build an HTTP client")?,
+            host: host.clone(),
+            access,
+            fingerprint,
+            transport: match fingerprint {
+                None => OnceCell::new_with(Some(transport)),
+                Some(_) => OnceCell::new(),
+            },
+            is_known: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known.load(Relaxed)
     }
 
-    pub(super) async fn send(&self, request: &Request) -> Result<Answer, NoAnswer> {
-        let response = self
+    /// A small question before a host is given documents, for the first time or after it failed: is it there, is it
+    /// Elasticsearch, of which version? An error says nothing about any other request.
+    pub(super) async fn greet(&self, timeout: Duration) -> Result<(), SendError> {
+        let request = Request {
+            method: Method::Get,
+            target: VERSIONS.to_owned(),
+            body: None,
+            ndjson: false,
+            gzipped: false,
+            timeout,
+        };
+        let answer = match self.send(&request).await.and_then(Answer::sound) {
+            Ok(answer) => answer,
+            // The request that follows tells about credentials, and whether the server's version matters is for later.
+            Err(SendError::Unauthorized { status, .. }) => {
+                self.is_known.store(status == 403, Relaxed);
+                return Ok(());
+            }
+            Err(SendError::Unreachable { host, reason, .. }) => {
+                return Err(SendError::Unreachable {
+                    host,
+                    reason,
+                    sent: false,
+                });
+            }
+            Err(SendError::TooLarge { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if answer.status == 200 {
+            let body = serde_json::from_slice(&answer.body)
+                .map_err(|error| answer.unreadable(error.to_string()))?;
+            match Version::of(&body) {
+                Some(Version::TooOld(version)) => {
+                    let host = self.name.clone();
+                    return Err(SendError::Unsupported { host, version });
+                }
+                Some(Version::Newer(version)) if !self.is_known() => {
+                    let (host, wanted) = (&self.name, Version::wanted());
+                    warn!(host, version, wanted, "a version that nobody has tried");
+                }
+                _ => {}
+            }
+        }
+        self.is_known.store(true, Relaxed);
+        Ok(())
+    }
+
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, SendError> {
+        let transport = self
             .transport
+            .get_or_try_init(|| self.find_authority(request.timeout))
+            .await?;
+        let response = transport
             .send(
                 request.method,
                 &request.target,
@@ -110,30 +147,44 @@ impl Connection {
             .content_length()
             .is_some_and(|length| length > LARGEST_ANSWER)
         {
-            return Err(NoAnswer::Unknown(SendError::Unreadable {
+            return Err(SendError::Unreadable {
                 host: self.name.clone(),
                 reason: format!("it is larger than {LARGEST_ANSWER} bytes"),
-            }));
+            });
         }
         let status = response.status_code().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
+        let headers = response.headers().clone();
         let body = response
             .bytes()
             .await
             .map_err(|error| self.no_answer(&error, request.timeout))?;
-        Ok(Answer {
+        Ok(Answer::new(&self.name, status, &headers, body))
+    }
+
+    async fn find_authority(&self, patience: Duration) -> Result<Transport, SendError> {
+        let found = async {
+            let pinned = match &self.fingerprint {
+                None => None,
+                Some(wanted) => {
+                    let proxy = self.access.proxy.as_ref();
+                    Some(authority::find(&self.host, proxy, wanted).await?)
+                }
+            };
+            self.access.transport(&self.host, pinned.as_deref())
+        };
+        let reason = match timeout(patience, found).await {
+            Ok(Ok(transport)) => return Ok(transport),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("no answer within {} s", patience.as_secs_f64()),
+        };
+        Err(SendError::Unreachable {
             host: self.name.clone(),
-            status,
-            body,
-            retry_after,
+            reason,
+            sent: false,
         })
     }
 
-    fn no_answer(&self, error: &elasticsearch::Error, timeout: Duration) -> NoAnswer {
+    fn no_answer(&self, error: &elasticsearch::Error, timeout: Duration) -> SendError {
         let not_sent = error
             .source()
             .and_then(|source| source.downcast_ref::<reqwest::Error>())
@@ -143,84 +194,11 @@ impl Connection {
         } else {
             innermost(error)
         };
-        let error = SendError::Unreachable {
+        SendError::Unreachable {
             host: self.name.clone(),
             reason,
-        };
-        if not_sent {
-            NoAnswer::NotSent(error)
-        } else {
-            NoAnswer::Unknown(error)
+            sent: !not_sent,
         }
-    }
-}
-
-impl Answer {
-    /// Sorts out what concerns the host or the caller's rights rather than the request. Leaves 2xx and the other 4xx.
-    pub(super) fn sound(self) -> Result<Self, SendError> {
-        let host = self.host.clone();
-        let status = self.status;
-        let busy = |answer: &Self| SendError::Busy {
-            host: host.clone(),
-            status,
-            retry_after: answer.retry_after,
-            reason: answer.reason(),
-        };
-        match status {
-            // A block on the whole cluster is its operator's doing and says nothing about us.
-            403 if self.error_kind().as_deref() == Some("cluster_block_exception") => {
-                Err(busy(&self))
-            }
-            401 | 403 => Err(SendError::Unauthorized {
-                host,
-                status,
-                reason: self.reason(),
-            }),
-            413 => Err(SendError::TooLarge { host }),
-            408 | 429 | 500.. => Err(busy(&self)),
-            200..=299 | 400..=499 => Ok(self),
-            _ => Err(SendError::Unreadable {
-                host,
-                reason: format!("status {status}"),
-            }),
-        }
-    }
-
-    /// The request was refused, by Elasticsearch itself as far as the body tells.
-    pub(super) fn refused(&self) -> SendError {
-        let host = self.host.clone();
-        if self.error_kind().is_some() {
-            SendError::Refused {
-                host,
-                status: self.status,
-                reason: self.reason(),
-            }
-        } else {
-            SendError::Unreadable {
-                host,
-                reason: format!("status {}: {}", self.status, self.reason()),
-            }
-        }
-    }
-
-    pub(super) fn unreadable(&self, reason: impl Into<String>) -> SendError {
-        SendError::Unreadable {
-            host: self.host.clone(),
-            reason: reason.into(),
-        }
-    }
-
-    fn error_kind(&self) -> Option<String> {
-        let body: Value = serde_json::from_slice(&self.body).ok()?;
-        Some(body.pointer("/error/type")?.as_str()?.to_owned())
-    }
-
-    /// Elasticsearch's own words, else the beginning of whatever came.
-    fn reason(&self) -> String {
-        serde_json::from_slice::<Value>(&self.body)
-            .ok()
-            .and_then(|body| super::verdict::explain(body.get("error")?))
-            .unwrap_or_else(|| beginning(&self.body))
     }
 }
 
@@ -235,18 +213,6 @@ fn headers(request: &Request) -> HeaderMap {
     headers
 }
 
-fn login(credentials: Option<config::Credentials>) -> Option<Login> {
-    Some(match credentials? {
-        config::Credentials::Basic { username, password } => {
-            Login::Basic(username, password.expose().to_owned())
-        }
-        config::Credentials::ApiKey(key) => match key.expose().split_once(':') {
-            Some((id, key)) => Login::ApiKey(id.to_owned(), key.to_owned()),
-            None => Login::EncodedApiKey(key.expose().to_owned()),
-        },
-    })
-}
-
 /// "connection refused", without the layers of the HTTP library around it and without the URL they repeat.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
@@ -254,16 +220,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
         inner = source;
     }
     inner.to_string()
-}
-
-/// The first characters of a foreign body, on one line.
-pub(super) fn beginning(body: &[u8]) -> String {
-    const LONGEST: usize = 120;
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST)]);
-    let words: Vec<_> = text.split_whitespace().collect();
-    match words.join(" ") {
-        text if text.is_empty() => "empty body".into(),
-        text if text.chars().count() > LONGEST => text.chars().take(LONGEST).chain(['…']).collect(),
-        text => text,
-    }
 }

@@ -5,9 +5,13 @@ use std::time::Duration;
 /// The caller decides by the kind; the text names the host and never a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// No connection, or one that ended or timed out before the answer: the request may or may not have been carried out.
+    /// No connection, or one that ended or timed out before the answer. `sent`: the request may have been carried out.
     #[error("cannot reach {host}: {reason}")]
-    Unreachable { host: String, reason: String },
+    Unreachable {
+        host: String,
+        reason: String,
+        sent: bool,
+    },
     /// 408, 429, 5xx or a block on the whole cluster: the same request may pass later.
     #[error("{host} cannot serve the request now ({status}): {reason}")]
     Busy {
@@ -33,12 +37,29 @@ pub enum SendError {
         status: u16,
         reason: String,
     },
+    /// An Elasticsearch that we don't talk to.
+    #[error(
+        "{host} runs Elasticsearch {version}; needed is {}",
+        super::Version::wanted()
+    )]
+    Unsupported { host: String, version: String },
     /// Something answered, and it was not what Elasticsearch answers. Never success.
     #[error("cannot read the answer of {host}: {reason}")]
     Unreadable { host: String, reason: String },
 }
 
 impl SendError {
+    /// The request may have been carried out all the same, whatever came back. A proxy's 5xx says nothing about what the
+    /// server behind it did.
+    pub fn leaves_doubt(&self) -> bool {
+        match self {
+            Self::Unreachable { sent, .. } => *sent,
+            Self::Unreadable { .. } => true,
+            Self::Busy { status, .. } => matches!(status, 408 | 500..),
+            _ => false,
+        }
+    }
+
     /// The same request may succeed later without anybody changing it or the cluster's set-up.
     pub fn is_temporary(&self) -> bool {
         matches!(

@@ -49,11 +49,11 @@ pub struct BulkAnswer {
 }
 
 /// Reads the answer to a bulk of `expected` creates. `Err` says why it can't be one; then nothing is known about any item.
-pub(super) fn parse(body: &[u8], expected: usize) -> Result<BulkAnswer, String> {
+pub fn parse(body: &[u8], expected: usize) -> Result<BulkAnswer, String> {
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| {
         format!(
             "not a bulk answer ({error}): {}",
-            super::connection::beginning(body)
+            super::answer::beginning(body)
         )
     })?;
     if answer.items.len() != expected {
@@ -152,6 +152,9 @@ pub(super) fn explain(error: &Value) -> Option<String> {
         }
         cause = level.get("caused_by");
     }
+    // Why an API key is refused.
+    let why = error.get("additional_unsuccessful_credentials");
+    parts.extend(why.and_then(Value::as_str));
     Some(cut(&parts.join(": ")))
 }
 

@@ -47,15 +47,7 @@ pub(super) fn collect(into: &mut Fields, prefix: &str, mapping: &Value) {
 /// Says which fields of a document its stream's template does not know, or knows with another type: such a document would be
 /// refused, or kept without being searchable. Every producer's tests call this with what they produce.
 pub fn template_accepts(stream: DataStream, document: &Document) -> Result<(), Vec<String>> {
-    static KNOWN: LazyLock<HashMap<DataStream, Result<Fields, String>>> = LazyLock::new(|| {
-        let read = |stream| fields(stream).map_err(|error| format!("{error:#}"));
-        DataStream::ALL.map(|stream| (stream, read(stream))).into()
-    });
-    let fields = match KNOWN.get(&stream) {
-        Some(Ok(fields)) => fields,
-        Some(Err(reason)) => return Err(vec![reason.clone()]),
-        None => return Err(vec![format!("{stream:?} has no template")]),
-    };
+    let fields = known(stream).map_err(|reason| vec![reason.to_owned()])?;
     let mut complaints = Vec::new();
     if document.timestamp().is_none() {
         complaints.push("@timestamp is missing or not a time".to_owned());
@@ -65,6 +57,79 @@ pub fn template_accepts(stream: DataStream, document: &Document) -> Result<(), V
         Ok(())
     } else {
         Err(complaints)
+    }
+}
+
+/// Why a value can't be put into a field of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// The template has no such field.
+    Unknown,
+    /// It has one of another type, or a less deep one.
+    WrongType,
+}
+
+/// Whether a stream's template takes the value under the dotted name. An object is taken if each of its fields is.
+pub fn accepts(stream: DataStream, path: &str, value: &Value) -> Result<(), Misfit> {
+    let fields = known(stream).map_err(|_| Misfit::Unknown)?;
+    if let Some(definition) = fields.get(path) {
+        let mut complaints = Vec::new();
+        check_value(path, definition, value, &mut complaints);
+        return match complaints.is_empty() {
+            true => Ok(()),
+            false => Err(Misfit::WrongType),
+        };
+    }
+    if let Some((definition, levels)) = flattened_above(fields, path) {
+        return match levels + depth(value) <= depth_limit(definition) {
+            true => Ok(()),
+            false => Err(Misfit::WrongType),
+        };
+    }
+    match value {
+        Value::Object(object) if !object.is_empty() => object
+            .iter()
+            .try_for_each(|(key, value)| accepts(stream, &format!("{path}.{key}"), value)),
+        _ => Err(Misfit::Unknown),
+    }
+}
+
+/// Whether a document of the stream may have something under the dotted name: a field, what a flattened field holds, or
+/// an object of fields.
+pub fn knows(stream: DataStream, path: &str) -> bool {
+    let Ok(fields) = known(stream) else {
+        return false;
+    };
+    let below = format!("{path}.");
+    let first_below = fields.range(below.clone()..).next();
+    fields.contains_key(path)
+        || flattened_above(fields, path).is_some()
+        || first_below.is_some_and(|(name, _)| name.starts_with(&below))
+}
+
+/// Whether the dotted name lies in a flattened field, where any document of the stream may have it, or none.
+pub fn leaves_open(stream: DataStream, path: &str) -> bool {
+    known(stream).is_ok_and(|fields| flattened_above(fields, path).is_some())
+}
+
+/// The flattened field that holds `path`, and how many names deep.
+fn flattened_above<'a>(fields: &'a Fields, path: &str) -> Option<(&'a Value, u64)> {
+    path.match_indices('.').find_map(|(dot, _)| {
+        let definition = fields.get(&path[..dot])?;
+        let levels = path[dot..].matches('.').count() as u64;
+        (definition["type"] == "flattened").then_some((definition, levels))
+    })
+}
+
+fn known(stream: DataStream) -> Result<&'static Fields, &'static str> {
+    static KNOWN: LazyLock<HashMap<DataStream, Result<Fields, String>>> = LazyLock::new(|| {
+        let read = |stream| fields(stream).map_err(|error| format!("{error:#}"));
+        DataStream::ALL.map(|stream| (stream, read(stream))).into()
+    });
+    match KNOWN.get(&stream) {
+        Some(Ok(fields)) => Ok(fields),
+        Some(Err(reason)) => Err(reason),
+        None => Err("the stream has no template"),
     }
 }
 
@@ -146,12 +211,14 @@ fn fits(kind: &str, definition: &Value, value: &Value) -> bool {
             .as_str()
             .is_some_and(|text| text.parse::<IpAddr>().is_ok()),
         "keyword" | "text" => value.is_string(),
-        "flattened" => {
-            let deepest = definition["depth_limit"].as_u64().unwrap_or(20);
-            value.is_object() && depth(value) <= deepest
-        }
+        "flattened" => value.is_object() && depth(value) <= depth_limit(definition),
         _ => false,
     }
+}
+
+/// Elasticsearch's own, where the template sets none.
+fn depth_limit(flattened: &Value) -> u64 {
+    flattened["depth_limit"].as_u64().unwrap_or(20)
 }
 
 /// Levels of objects, the outermost included, as Elasticsearch counts them for `depth_limit`.

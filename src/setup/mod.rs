@@ -21,7 +21,7 @@ pub use self::format::pretty;
 pub use self::install::Outcome;
 #[cfg(test)]
 pub(crate) use self::mapping::assert_accepted;
-pub use self::mapping::{Fields, fields, template_accepts};
+pub use self::mapping::{Fields, Misfit, accepts, fields, knows, leaves_open, template_accepts};
 pub use self::objects::{Kind, Object, Part, all};
 use crate::elastic::Client;
 use crate::event::DataStream;

@@ -16,6 +16,10 @@ pub(crate) enum Act {
     Serve,
     /// Serve, but answer an item with this status and error type instead of storing it where the function says so.
     Items(fn(&Item) -> Option<(u16, &'static str)>),
+    /// Serve, but refuse the items of which this is true for now, with 429.
+    Refuse(Box<dyn Fn(&Item) -> bool + Send>),
+    /// Serve, and answer after so long.
+    Slowly(Duration),
     /// Answer the whole request with this status, headers and body, storing nothing.
     Whole(u16, &'static str, &'static str),
     /// Close the connection; store before, or not.
@@ -48,9 +52,16 @@ struct Shared {
 struct State {
     script: Option<Script>,
     requests: Vec<usize>,
+    /// What came as `authorization`, in lower case, per request.
+    authorizations: Vec<String>,
     /// By id.
     stored: BTreeMap<String, Item>,
+    /// Ids in the order in which they were stored.
+    order: Vec<String>,
     duplicates: usize,
+    /// Requests under way.
+    now: usize,
+    most_at_once: usize,
 }
 
 impl BulkServer {
@@ -85,6 +96,20 @@ impl BulkServer {
     /// Items per request, so far.
     pub(crate) fn requests(&self) -> Vec<usize> {
         self.shared.state.lock().unwrap().requests.clone()
+    }
+
+    /// Ids in the order in which they were stored.
+    pub(crate) fn order(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().order.clone()
+    }
+
+    /// The most requests that were under way at the same time.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.shared.state.lock().unwrap().most_at_once
+    }
+
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.shared.state.lock().unwrap().authorizations.clone()
     }
 
     /// How often an item was there already.
@@ -146,18 +171,36 @@ impl BulkServer {
 fn serve(stream: TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
-    while let Some(body) = read_request(&mut reader) {
+    while let Some((target, authorization, body)) = read_request(&mut reader) {
+        if !target.starts_with("/_bulk") {
+            if writer.write_all(other(&target).as_bytes()).is_err() {
+                return;
+            }
+            continue;
+        }
         let items = parse(&body);
         let mut state = shared.state.lock().unwrap();
         let number = state.requests.len();
         state.requests.push(items.len());
+        state.now += 1;
+        state.most_at_once = state.most_at_once.max(state.now);
+        state.authorizations.push(authorization);
         let mut script = state.script.take().unwrap();
         let act = script(number, &items);
         state.script = Some(script);
-        let mut hold = None;
+        let (mut hold, mut delay) = (None, Duration::ZERO);
         let answer = match act {
             Act::Serve => Some((200, "", state.store(items, |_| None))),
             Act::Items(fault) => Some((200, "", state.store(items, fault))),
+            Act::Refuse(refused) => {
+                let busy = (429, "es_rejected_execution_exception");
+                let fault = |item: &Item| refused(item).then_some(busy);
+                Some((200, "", state.store(items, fault)))
+            }
+            Act::Slowly(after) => {
+                delay = after;
+                Some((200, "", state.store(items, |_| None)))
+            }
             Act::StoreThenWait(until) => {
                 hold = Some(until);
                 Some((200, "", state.store(items, |_| None)))
@@ -175,6 +218,8 @@ fn serve(stream: TcpStream, shared: &Shared) {
         if let Some(until) = hold {
             until.recv().ok();
         }
+        thread::sleep(delay);
+        shared.state.lock().unwrap().now -= 1;
         let Some((status, headers, body)) = answer else {
             return;
         };
@@ -207,6 +252,7 @@ impl State {
                     (409, Some("version_conflict_engine_exception"))
                 }
                 None => {
+                    self.order.push(item.id.clone());
                     self.stored.insert(item.id.clone(), item);
                     (201, None)
                 }
@@ -221,17 +267,35 @@ impl State {
     }
 }
 
-fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let (mut length, mut gzipped) = (0, false);
+/// What the client asks besides: the version, and since when a stream has its backing indices.
+fn other(target: &str) -> String {
+    let body = match target.starts_with("/_nodes/") {
+        true => r#"{"nodes":{"a":{"version":"9.3.2"}}}"#,
+        false => "{}",
+    };
+    format!(
+        "HTTP/1.1 200 X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The path, the credentials, and the body.
+fn read_request(reader: &mut impl BufRead) -> Option<(String, String, Vec<u8>)> {
+    let (mut target, mut length, mut gzipped) = (String::new(), 0, false);
+    let mut authorization = String::new();
     for line in 0.. {
         let mut header = String::new();
         if reader.read_line(&mut header).ok()? == 0 {
             return None;
         }
+        if line == 0 {
+            target = header.split(' ').nth(1)?.to_owned();
+        }
         let header = header.trim().to_ascii_lowercase();
         match header.split_once(": ") {
             _ if line > 0 && header.is_empty() => break,
             Some(("content-length", value)) => length = value.parse().ok()?,
+            Some(("authorization", value)) => value.clone_into(&mut authorization),
             Some(("content-encoding", "gzip")) => gzipped = true,
             _ => {}
         }
@@ -245,7 +309,7 @@ fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
             .ok()?;
         body = plain;
     }
-    Some(body)
+    Some((target, authorization, body))
 }
 
 fn parse(body: &[u8]) -> Vec<Item> {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use ethmon::config::{Elasticsearch, Secret};
+use ethmon::config::Elasticsearch;
 use ethmon::elastic::{CasOutcome, Client, SendError, Verdict};
 use ethmon::event::DataStream;
-use ethmon::setup;
 use serde_json::{Value, json};
 
-use crate::support::{self, answering, bulk, http};
+use crate::support::{self, PRODUCT, answering, bulk, http};
 
 const STORED: Verdict = Verdict::Stored { duplicate: false };
 const DUPLICATE: Verdict = Verdict::Stored { duplicate: true };
@@ -128,7 +127,7 @@ async fn a_dead_host_costs_nothing_but_its_turn() {
         let (body, count) = bulk(&[(&name, &id.to_string(), document(1))]);
         assert_eq!(client.bulk(body, count).await.unwrap().verdicts, [STORED]);
     }
-    // A host that answers but cannot serve costs one failed request, then rests.
+    // A host that answers but cannot serve fails the requests it gets; every other one is stored.
     let client = support::client(&[&sick, &url]);
     let mut failed = 0;
     for id in 6..12 {
@@ -139,7 +138,8 @@ async fn a_dead_host_costs_nothing_but_its_turn() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert_eq!(failed, 1);
+    // Never two in a row. How long it rests is a matter of luck, and proven without a clock beside the circuit breaker.
+    assert!((1..=3).contains(&failed), "{failed}");
 }
 
 #[tokio::test]
@@ -222,10 +222,12 @@ async fn what_is_not_elasticsearch_stores_nothing() {
             http("200 OK", "content-type: text/html\r\n", page),
             "Unreadable",
         ),
-        (http("200 OK", "", &stored[..40]), "Unreadable"),
-        (http("200 OK", "", two), "Unreadable"),
-        (http("200 OK", "", ""), "Unreadable"),
-        (http("201 Created", "", stored), "Unreadable"),
+        (http("200 OK", "", stored), "Unreadable"),
+        (http("200 OK", PRODUCT, page), "Unreadable"),
+        (http("200 OK", PRODUCT, &stored[..40]), "Unreadable"),
+        (http("200 OK", PRODUCT, two), "Unreadable"),
+        (http("200 OK", PRODUCT, ""), "Unreadable"),
+        (http("201 Created", PRODUCT, stored), "Unreadable"),
         (http("400 Bad Request", "", page), "Unreadable"),
         (http("404 Not Found", "", page), "Unreadable"),
         (
@@ -253,15 +255,22 @@ async fn what_is_not_elasticsearch_stores_nothing() {
         ),
         (http("502 Bad Gateway", "", page), "Busy"),
         (
-            http("200 OK", "", stored).replace("content-length: ", "content-length: 9"),
+            http("200 OK", PRODUCT, stored).replace("content-length: ", "content-length: 9"),
             "Unreachable",
         ),
         ("HTTP/1.1 200 OK\r\n".into(), "Unreachable"),
         (String::new(), "Unreachable"),
+        (http("200 OK", PRODUCT, stored), "stored"),
     ] {
         let client = support::client(&[&answering(answer.clone())]);
         let (body, count) = bulk(&[("logs-a-b", "1", document(1))]);
-        let error = client.bulk(body, count).await.unwrap_err();
+        let error = match client.bulk(body, count).await {
+            Ok(answer) => {
+                assert_eq!((&answer.verdicts[..], expected), (&[STORED][..], "stored"));
+                continue;
+            }
+            Err(error) => error,
+        };
         assert!(
             format!("{error:?}").starts_with(expected),
             "{answer}\n{error:?}"
@@ -301,85 +310,4 @@ async fn a_silent_server_is_given_up_in_time() {
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
-}
-
-/// One more server, since security and a small body limit are decided at its start.
-#[tokio::test]
-async fn passwords_and_body_limits() {
-    if support::elasticsearch("passwords_and_body_limits").is_none() {
-        return;
-    }
-    let server = support::Server::start(&[
-        ("ETHMON_ES_SECURITY", "1"),
-        ("ETHMON_ES_PASSWORD", "a-test-password"),
-        ("ETHMON_ES_YML", "http.max_content_length: 1mb"),
-    ]);
-    let nobody = support::config(&[&server.url]);
-    let with_password = |password: &str| Elasticsearch {
-        username: Some("elastic".into()),
-        password: Some(Secret::new(password)),
-        ..nobody.clone()
-    };
-    let with_key = Elasticsearch {
-        api_key: Some(Secret::new("bm9zdWNoOmtleQ==")),
-        ..nobody.clone()
-    };
-    let name = DataStream::Block.name(&nobody.namespace);
-    for config in [&nobody, &with_password("wrong"), &with_key] {
-        let (body, count) = bulk(&[(&name, "1", document(1))]);
-        let error = Client::new(config)
-            .unwrap()
-            .bulk(body, count)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, SendError::Unauthorized { status: 401, .. }),
-            "{error}"
-        );
-        assert!(!format!("{error} {error:?}").contains("wrong"), "{error:?}");
-        let mut report = Vec::new();
-        assert!(!setup::check_output(config, &mut report).await.unwrap());
-        assert!(
-            String::from_utf8(report)
-                .unwrap()
-                .contains("failed  sign in")
-        );
-    }
-
-    let config = with_password("a-test-password");
-    let client = Client::new(&config).unwrap();
-    let setup = async |mode| {
-        let options = setup::Options {
-            mode,
-            only: Some(setup::Part::Templates),
-        };
-        let mut report = Vec::new();
-        let good = setup::run(&client, &options, &mut report).await.unwrap();
-        (good, String::from_utf8(report).unwrap())
-    };
-    let (good, report) = setup(setup::Mode::Check).await;
-    assert!(
-        !good && report.lines().all(|line| line.starts_with("missing")),
-        "{report}"
-    );
-    let (good, report) = setup(setup::Mode::Apply).await;
-    assert!(
-        good && report.lines().all(|line| line.starts_with("created")),
-        "{report}"
-    );
-    let mut report = Vec::new();
-    let good = setup::check_output(&config, &mut report).await.unwrap();
-    let report = String::from_utf8(report).unwrap();
-    assert!(
-        good && report.contains("ok      sign in: as elastic"),
-        "{report}"
-    );
-
-    // Compressed it would pass: what counts is the size before.
-    let large = json!({"@timestamp": "2026-01-01T00:00:00Z", "ethereum": {"block": {"graffiti": "x".repeat(1_500_000)}}});
-    let (body, count) = bulk(&[(&name, "large", large)]);
-    let error = client.bulk(body, count).await.unwrap_err();
-    assert!(matches!(error, SendError::TooLarge { .. }), "{error}");
-    let (body, count) = bulk(&[(&name, "small", document(1))]);
-    assert_eq!(client.bulk(body, count).await.unwrap().verdicts, [STORED]);
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ethmon::config::Elasticsearch;
@@ -101,6 +102,17 @@ pub(crate) async fn count(client: &Client, target: &str) -> u64 {
     answer["hits"]["total"]["value"].as_u64().unwrap()
 }
 
+/// Until it is so; fails after a minute and a half.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(90), wait).await;
+    assert!(waited.is_ok(), "waited in vain until {what}");
+}
+
 /// An address where nobody listens.
 pub(crate) fn dead_host() -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -109,7 +121,8 @@ pub(crate) fn dead_host() -> Url {
         .unwrap()
 }
 
-/// A server that reads one request per connection and writes `answer`, byte for byte. Ends with the test process.
+/// A server that reads one request per connection and writes `answer`, byte for byte; the question for its version it
+/// answers as Elasticsearch does. Ends with the test process.
 pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Url {
     let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -118,8 +131,9 @@ pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Url {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { continue };
             let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let (mut line, mut length) = (String::new(), 0);
+            let (mut line, mut length, mut greeted) = (String::new(), 0, false);
             while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                greeted |= line.starts_with("GET /_nodes/");
                 if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
                     length = value.trim().parse().unwrap();
                 }
@@ -127,11 +141,20 @@ pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Url {
             }
             reader.read_exact(&mut vec![0; length]).unwrap();
             // The client may have gone.
-            stream.write_all(&answer).ok();
+            if greeted {
+                let versions = r#"{"nodes":{"a":{"version":"9.3.2"}}}"#;
+                stream
+                    .write_all(http("200 OK", PRODUCT, versions).as_bytes())
+                    .ok();
+            } else {
+                stream.write_all(&answer).ok();
+            }
         }
     });
     url.parse().unwrap()
 }
+
+pub(crate) const PRODUCT: &str = "x-elastic-product: Elasticsearch\r\n";
 
 /// An HTTP answer with the headers in order.
 pub(crate) fn http(status: &str, headers: &str, body: &str) -> String {
@@ -166,6 +189,11 @@ impl Server {
         let url = String::from_utf8(output.stdout).unwrap();
         let url = url.lines().last().unwrap().parse().unwrap();
         Self { directory, url }
+    }
+
+    /// Its configuration, some of which it reads again when it changes.
+    pub(crate) fn config_dir(&self) -> PathBuf {
+        self.directory.path().join("config")
     }
 
     /// `kill`, `stop`, `start` (where it was), `freeze`, `thaw`.

@@ -187,7 +187,7 @@ fn arrivals(setting: &Setting<'_>, document: &mut Document, slot: u64, arrivals:
 
 fn contents(setting: &Setting<'_>, document: &mut Document, block: &Contents) {
     let mut set = |name: &str, value: Option<Value>| {
-        document.set_some(&format!("ethereum.block.{name}"), value);
+        document.set_some(format!("ethereum.block.{name}"), value);
     };
     set("parent_root", Some(block.parent_root.to_string().into()));
     set("proposer_index", block.proposer_index.map(Into::into));

@@ -57,12 +57,12 @@ impl FrameCutter {
     }
 
     pub fn push(&mut self, mut bytes: &[u8], received_at: DateTime<Utc>) {
-        // A carriage return has already ended the line; the line feed after it may be in the next chunk.
-        if self.after_cr && bytes.first() == Some(&b'\n') {
-            bytes = &bytes[1..];
+        if bytes.is_empty() {
+            return;
         }
-        if !bytes.is_empty() {
-            self.after_cr = false;
+        // A carriage return has already ended the line; the line feed after it may be in the next chunk.
+        if std::mem::take(&mut self.after_cr) {
+            bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
         }
         while let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) {
             self.take(&bytes[..end]);
@@ -241,6 +241,14 @@ mod tests {
         assert_eq!(cutter.unfinished_bytes(), 0);
         cutter.push(b"event: he", DateTime::UNIX_EPOCH);
         assert_eq!(cutter.unfinished_bytes(), 9);
+    }
+
+    #[test]
+    fn a_carriage_return_takes_one_line_feed_with_it_and_no_more() {
+        let whole = cut(&[b"data: x\r\n\n"], 100);
+        assert_eq!(whole.len(), 1);
+        assert_eq!(cut(&[b"data: x\r", b"\n", b"\n"], 100), whole);
+        assert_eq!(cut(&[b"data: x\r", b"", b"\n", b"", b"\n"], 100), whole);
     }
 
     proptest! {

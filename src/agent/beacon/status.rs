@@ -128,7 +128,7 @@ impl Poller {
         }
         if let Ok(answer) = peer_count {
             for name in ["connected", "connecting", "disconnected", "disconnecting"] {
-                document.set_some(&format!("ethereum.peers.{name}"), number(&answer, name));
+                document.set_some(format!("ethereum.peers.{name}"), number(&answer, name));
             }
             if let Some((inbound, outbound)) = self.peers {
                 document.set("ethereum.peers.inbound", inbound);

@@ -52,7 +52,7 @@ pub(super) fn document(event: Event, now: &Sample, before: Option<&Sample>) -> E
     for (state, ticks) in STATES.iter().zip(now.ticks) {
         event
             .document
-            .set(&format!("system.cpu.{state}.ticks"), ticks);
+            .set(format!("system.cpu.{state}.ticks"), ticks);
     }
     let Some(spent) = before.map(|before| spent(now, before)) else {
         return event;
@@ -62,11 +62,11 @@ pub(super) fn document(event: Event, now: &Sample, before: Option<&Sample>) -> E
         let norm = share(ticks as f64, all as f64)?;
         event
             .document
-            .set(&format!("system.cpu.{state}.norm.pct"), norm);
+            .set(format!("system.cpu.{state}.norm.pct"), norm);
         let of_one_core = share(ticks as f64 * cores, all as f64)?;
         event
             .document
-            .set(&format!("system.cpu.{state}.pct"), of_one_core);
+            .set(format!("system.cpu.{state}.pct"), of_one_core);
         Some(norm)
     };
     for (state, ticks) in STATES.iter().zip(spent) {

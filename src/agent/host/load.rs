@@ -25,11 +25,11 @@ pub(super) fn parse(loadavg: &str) -> Option<Sample> {
 pub(super) fn document(event: Event, now: &Sample, cores: Option<u64>) -> Event {
     let mut event = event.with_some("system.load.cores", cores);
     for (minutes, load) in MINUTES.iter().zip(now.0) {
-        event.document.set(&format!("system.load.{minutes}"), load);
+        event.document.set(format!("system.load.{minutes}"), load);
         let norm = cores.map(|cores| rounded(load / cores as f64));
         event
             .document
-            .set_some(&format!("system.load.norm.{minutes}"), norm);
+            .set_some(format!("system.load.norm.{minutes}"), norm);
     }
     event
 }

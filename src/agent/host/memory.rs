@@ -55,8 +55,8 @@ fn with_used(event: Event, prefix: &str, total: Option<u64>, free: Option<u64>) 
         return event;
     };
     let used = total.saturating_sub(free);
-    event.with(&format!("{prefix}.used.bytes"), used).with_some(
-        &format!("{prefix}.used.pct"),
+    event.with(format!("{prefix}.used.bytes"), used).with_some(
+        format!("{prefix}.used.pct"),
         share(used as f64, total as f64),
     )
 }

@@ -56,7 +56,7 @@ pub(super) fn document(event: Event, name: &str, now: &Interface) -> Event {
         let mut put = |field: &str, value| {
             event
                 .document
-                .set(&format!("system.network.{direction}.{field}"), value);
+                .set(format!("system.network.{direction}.{field}"), value);
         };
         put("bytes", counters.bytes);
         put("packets", counters.packets);

@@ -72,7 +72,7 @@ pub(super) fn document(
     for (state, count) in now.by_name() {
         event
             .document
-            .set(&format!("system.process.summary.{state}"), count);
+            .set(format!("system.process.summary.{state}"), count);
     }
     event
         .with_some("system.process.summary.threads.running", running)

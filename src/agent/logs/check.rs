@@ -9,12 +9,40 @@ use chrono::{DateTime, Utc};
 use flate2::read::MultiGzDecoder;
 
 use super::client::Client;
-use super::frame::Framer;
-use super::multiline::{Joiner, Record};
-use super::recognise::recognise;
-use super::record::{Origin, Reading, event};
+use super::lines::{LANES, Lines, Shape};
+use super::multiline::Record;
+use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
+use crate::event::Event;
 use crate::{config, slot};
+
+/// The events of a text, as if it were a whole file of the client. Times without a year or zone are `now`'s year, UTC.
+pub fn read(client: Client, text: &str, now: DateTime<Utc>) -> Vec<Event> {
+    let reading = Reading {
+        at: now,
+        written_at: now,
+        zone: Zone::Utc,
+    };
+    let place = Place::File {
+        key: "text",
+        path: "text",
+    };
+    let mut lines = lines_of(client);
+    let mut records = lines.push(text.as_bytes());
+    records.extend(lines.finish());
+    let client = lines.recogniser().client();
+    let origin = Origin {
+        agent_id: "check",
+        place,
+        client,
+    };
+    let events = records.into_iter().map(|record| {
+        let reading = reading.of(&record);
+        let parsed = client.parse(&record.text, &reading);
+        event(&record, parsed, origin, &reading)
+    });
+    events.collect()
+}
 
 #[derive(Debug, Default)]
 struct Summary {
@@ -74,24 +102,25 @@ fn check_file(
         false => Box::new(file),
     };
     let mut buffer = vec![0; 64 * 1024];
-    let mut filled = read(&mut *file, &mut buffer)?;
-    let beginning = String::from_utf8_lossy(&buffer[..filled]);
-    let client = match client {
-        Client::Auto => {
-            let client = recognise(beginning.lines()).unwrap_or(Client::Generic);
-            writeln!(err, "{}: recognised as {}", path.display(), client.name())?;
-            client
-        }
-        named => named,
-    };
+    let mut filled = read_some(&mut *file, &mut buffer)?;
+    let mut client = client;
+    if client == Client::Auto {
+        let mut lines = lines_of(client);
+        lines.push(&buffer[..filled]);
+        client = lines.recogniser().client();
+        writeln!(err, "{}: recognised as {}", path.display(), client.name())?;
+    }
     let path = path.to_string_lossy();
     let origin = Origin {
         agent_id: "check",
-        file_key: &path,
-        path: &path,
+        place: Place::File {
+            key: &path,
+            path: &path,
+        },
         client,
     };
     let mut print = |record: Record| -> anyhow::Result<()> {
+        let reading = reading.of(&record);
         let parsed = client.parse(&record.text, &reading);
         summary.records += 1;
         summary.typed += u64::from(parsed.is_typed());
@@ -102,26 +131,26 @@ fn check_file(
         Ok(out.write_all(b"\n")?)
     };
 
-    let mut framer = Framer::new(0, config::Logs::default().max_line_bytes);
-    let mut joiner = Joiner::default();
+    let mut lines = lines_of(client);
     while filled > 0 {
-        let mut complete = Vec::new();
-        framer.push(&buffer[..filled], |line| {
-            let begins_record = client.begins_record(&line.text);
-            complete.extend(joiner.push(line, begins_record));
-        });
-        complete.into_iter().try_for_each(&mut print)?;
-        filled = read(&mut *file, &mut buffer)?;
+        let records = lines.push(&buffer[..filled]);
+        records.into_iter().try_for_each(&mut print)?;
+        filled = read_some(&mut *file, &mut buffer)?;
     }
-    let last = framer.finish().and_then(|line| {
-        let begins_record = client.begins_record(&line.text);
-        joiner.push(line, begins_record)
-    });
-    last.into_iter().chain(joiner.flush()).try_for_each(print)
+    lines.finish().into_iter().try_for_each(print)
+}
+
+/// As a section with no other key than the client has them.
+fn lines_of(client: Client) -> Lines {
+    let section = config::Logs {
+        client,
+        ..config::Logs::default()
+    };
+    Lines::new(Shape::of(&section), 0, [0; LANES])
 }
 
 /// 0 at the end.
-fn read(file: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_some(file: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -2,211 +2,324 @@
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::info;
 
-use super::client::Client;
 use super::file::Reader;
-use super::identity::Seen;
+use super::lines::is_wanted;
 use super::multiline::Record;
 use super::recognise::Recogniser;
-use super::record::{Origin, Reading, event};
-use super::registry::{Entry, FileKey, Fingerprint, Kept};
+use super::record::{Origin, Place, Reading, event};
+use super::registry::{Entry, FileKey, Fingerprint, Kept, Position, Unpacked};
 use super::scan::Found;
 use crate::agent::ship::LogBatch;
 use crate::config;
 
 pub(super) struct Followed {
-    /// `offset` is the end of the last record that was handed on.
     pub(super) entry: Entry,
     /// `None` for a file of the registry that was not found again.
     pub(super) section: Option<usize>,
     /// `None` while there is nothing to read.
-    pub(super) reader: Option<Reader>,
-    written_at: DateTime<Utc>,
-    /// Whose log it is, where the configuration leaves that open.
-    recogniser: Recogniser,
+    pub(super) reader: Option<Box<Reader>>,
+    /// How long it is on disk.
+    pub(super) size: u64,
+    pub(super) written_at: DateTime<Utc>,
+    pub(super) is_packed: bool,
+    /// Up to where it was read before it was closed.
+    read_to: u64,
+    /// A packed file of so many bytes ended too early: perhaps it is still being written.
+    pub(super) short_at: Option<u64>,
+    /// The reader found other contents, but the scan has not said what they are.
+    pub(super) is_doubtful: bool,
+    /// Lines that begin before this may have been sent before the start.
+    pub(super) in_doubt_to: u64,
+    /// When it was last seen to grow.
+    pub(super) grew_at: Instant,
     pub(super) missing_since: Option<Instant>,
-    /// Its last batch was made.
-    pub(super) is_left: bool,
     /// The registry knows all that identifies the file.
     is_kept: bool,
+    /// The registry does not know where its first line is.
+    starts_later: bool,
+    /// It was there before the start.
+    is_of_last_life: bool,
 }
 
 impl Followed {
     /// A file of the registry that has yet to be found.
     pub(super) fn unfound(entry: Entry, now: Instant) -> Self {
         Self {
-            entry,
             section: None,
             reader: None,
+            size: 0,
             written_at: DateTime::UNIX_EPOCH,
-            recogniser: Recogniser::default(),
+            is_packed: false,
+            read_to: entry.position.offset,
+            short_at: None,
+            is_doubtful: false,
+            in_doubt_to: 0,
+            grew_at: now,
             missing_since: Some(now),
-            is_left: false,
             is_kept: true,
+            starts_later: false,
+            is_of_last_life: true,
+            entry,
         }
     }
 
-    pub(super) fn new(seen: &Seen, generation: u32) -> Self {
-        info!(path = seen.path, bytes = seen.size, "following log file");
+    /// A file that was not known: the registry may have been lost, where it is of the last life. It begins at its beginning
+    /// unless a position is given.
+    pub(super) fn new(
+        found: &Found,
+        generation: u32,
+        begin: Option<Position>,
+        is_of_last_life: bool,
+        now: Instant,
+    ) -> Self {
+        let seen = &found.seen;
+        let starts_later = begin.is_some();
+        let unpacked = Unpacked {
+            disk_bytes: seen.size,
+            bytes: 0,
+        };
         let entry = Entry {
             key: FileKey::of(seen.node, generation),
             path: seen.path.clone(),
-            offset: 0,
+            beside: None,
             fingerprint: Fingerprint::of(&seen.head),
             node: seen.node,
             origin: seen.node,
             generation,
-            size_seen: seen.size,
+            size_seen: 0,
+            gone_at_ms: None,
+            is_replaced: false,
+            client: None,
+            unpacked: (starts_later && seen.packed.is_some()).then_some(unpacked),
+            position: begin.unwrap_or_default(),
         };
+        info!(
+            path = seen.path,
+            bytes = seen.size,
+            from = entry.position.offset,
+            "following log file"
+        );
         Self {
-            entry,
-            section: None,
-            reader: None,
-            written_at: DateTime::UNIX_EPOCH,
-            recogniser: Recogniser::default(),
-            missing_since: None,
-            is_left: false,
             is_kept: false,
+            starts_later,
+            is_of_last_life,
+            missing_since: None,
+            ..Self::unfound(entry, now)
         }
     }
 
-    /// A scan found it, perhaps by another name, longer, or as a copy of what it was. Opens it if there is more to read.
-    pub(super) fn refind(&mut self, config: &config::Logs, found: Found) {
+    /// A scan found it, perhaps by another name, longer, or as a copy of what it was.
+    pub(super) fn refind(&mut self, found: &Found, now: Instant) {
         let Found {
             section,
             seen,
             written_at,
-            file,
+            is_beside,
+            ..
         } = found;
         let entry = &mut self.entry;
-        if entry.node != seen.node {
+        if std::mem::take(&mut self.is_doubtful) {
+            self.reader = None;
+            self.read_to = entry.position.offset;
+        }
+        if entry.node != seen.node || entry.is_replaced {
             // The contents live on in a copy: what was not handed on is read there.
             self.reader = None;
+            self.read_to = entry.position.offset;
+            entry.unpacked = None;
+            if seen.packed.is_some() && seen.holds_exactly(entry.position.offset) {
+                entry.unpacked = Some(Unpacked {
+                    disk_bytes: seen.size,
+                    bytes: entry.position.offset,
+                });
+            }
+            entry.node = seen.node;
+            entry.is_replaced = false;
             self.is_kept = false;
         }
-        if entry.path != seen.path {
-            info!(from = entry.path, to = seen.path, "log file has a new name");
+        if entry.place() != seen.path {
+            info!(
+                from = entry.place(),
+                to = seen.path,
+                "log file has a new name"
+            );
             self.is_kept = false;
+        }
+        if *is_beside {
+            entry.beside = Some(seen.path.clone());
+        } else {
+            entry.path.clone_from(&seen.path);
+            entry.beside = None;
         }
         if entry.fingerprint.bytes < seen.head.len() {
             entry.fingerprint = Fingerprint::of(&seen.head);
             self.is_kept = false;
         }
-        entry.path = seen.path;
-        entry.node = seen.node;
-        entry.size_seen = entry.size_seen.max(seen.size);
-        self.section = Some(section);
-        self.written_at = written_at;
+        if entry.gone_at_ms.take().is_some() {
+            self.is_kept = false;
+        }
+        if self.section.is_none() && self.is_of_last_life {
+            self.in_doubt_to = if seen.packed.is_some() {
+                u64::MAX
+            } else {
+                seen.size
+            };
+        }
+        if seen.packed.is_none() {
+            entry.size_seen = entry.size_seen.max(seen.size);
+        }
+        if self.size != seen.size {
+            self.grew_at = now;
+        }
+        self.size = seen.size;
+        self.is_packed = seen.packed.is_some();
+        self.section = Some(*section);
+        self.written_at = *written_at;
         self.missing_since = None;
-        if self.reader.is_none() && seen.size > entry.offset {
-            let head = String::from_utf8_lossy(&seen.head);
-            recognise(
-                &mut self.recogniser,
-                config.client,
-                &entry.path,
-                head.lines(),
-            );
-            let client = self.recogniser.client(config.client);
-            match Reader::open(entry, file, client, config.max_line_bytes) {
-                Ok(reader) => self.reader = reader,
-                // Tried again at the next scan, which says why a file can't be read.
-                Err(error) => debug!(path = entry.path, %error, "cannot open log file"),
-            }
+    }
+
+    /// Whether a file that is not open is worth opening.
+    pub(super) fn has_more(&self) -> bool {
+        match self.is_packed {
+            true => !self.entry.is_read_whole(self.size) && self.short_at != Some(self.size),
+            false => self.size > self.read_to,
         }
     }
 
+    /// Whether what is known of its length says that it was truncated.
+    pub(super) fn is_shorter(&self, size: u64) -> bool {
+        !self.is_packed && size < self.read_to.max(self.entry.position.offset)
+    }
+
     /// What the reader knows of the file's beginning is known of the file.
-    pub(super) fn learn_fingerprint(&mut self) {
-        let fingerprint = self.reader.as_ref().map(Reader::fingerprint);
-        if let Some(fingerprint) =
-            fingerprint.filter(|fingerprint| *fingerprint != self.entry.fingerprint)
-        {
-            self.entry.fingerprint = fingerprint;
-            self.is_kept = false;
+    pub(super) fn learn(&mut self) {
+        let Some(reader) = &self.reader else {
+            return;
+        };
+        if !self.entry.fingerprint.is_full() {
+            let fingerprint = reader.fingerprint();
+            if fingerprint != self.entry.fingerprint {
+                self.entry.fingerprint = fingerprint;
+                self.is_kept = false;
+            }
+        }
+        self.entry.size_seen = self.entry.size_seen.max(reader.lines.position());
+    }
+
+    /// A packed file gives nothing more until it is longer.
+    pub(super) fn read_whole(&mut self, unpacked: Unpacked) {
+        self.entry.unpacked = Some(unpacked);
+        self.is_kept = false;
+    }
+
+    /// Nobody finds it any more. It is remembered for a while.
+    pub(super) fn is_gone(&mut self, is_replaced: bool, now: DateTime<Utc>) {
+        self.close();
+        self.entry.is_replaced |= is_replaced;
+        let now_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        self.entry.gone_at_ms.get_or_insert(now_ms);
+        self.is_kept = false;
+    }
+
+    pub(super) fn close(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.read_to = reader.lines.position();
         }
     }
 
     /// What the registry has to learn of the file before anything of it is sent.
-    pub(super) fn unkept(&mut self) -> Option<Kept> {
-        let was_kept = std::mem::replace(&mut self.is_kept, true);
-        match self.is_left {
-            true if was_kept => None,
-            true => Some(self.entry.without_identity()),
-            false => (!was_kept).then(|| self.entry.identity()),
+    pub(super) fn unkept(&mut self) -> Vec<Kept> {
+        if std::mem::replace(&mut self.is_kept, true) {
+            return Vec::new();
         }
+        let mut kept = vec![self.entry.identity()];
+        if std::mem::take(&mut self.starts_later) {
+            kept.push((self.entry.offset_key(), Some(self.entry.offset_value())));
+        }
+        kept
     }
 
-    /// The documents of the next records; `None` where there are none and the file goes on. `config` is that of its
-    /// section.
+    /// The documents of the next records, and how many the section does not want. `None` where there are none to take
+    /// note of. `config` is that of its section.
     pub(super) fn batch(
         &mut self,
         records: &[Record],
-        is_last: bool,
         config: Option<&config::Logs>,
         agent_id: &str,
         now: DateTime<Utc>,
-    ) -> Option<LogBatch> {
-        if let Some(last) = records.last() {
-            self.entry.offset = last.end;
+    ) -> (Option<LogBatch>, u64) {
+        if let Some(reader) = &self.reader
+            && (!records.is_empty() || reader.lines.resume() > self.entry.position.offset)
+        {
+            self.entry.position = reader.position();
         }
-        if is_last {
-            self.reader = None;
-            self.is_left = true;
+        let Some(config) = config.filter(|_| !records.is_empty()) else {
+            return (None, 0);
+        };
+        let recogniser = match &mut self.reader {
+            Some(reader) => reader.lines.recogniser(),
+            None => &mut Recogniser::new(config.client, self.entry.client),
+        };
+        let client = recogniser.client();
+        let found = recogniser.found();
+        if found.is_some() && found != self.entry.client {
+            info!(
+                path = self.entry.path,
+                client = client.name(),
+                "log format recognised"
+            );
+            self.entry.client = found;
             self.is_kept = false;
         }
-        if let Some(config) = config {
-            let texts = records.iter().map(|record| record.text.as_str());
-            recognise(&mut self.recogniser, config.client, &self.entry.path, texts);
-            if let Some(reader) = &mut self.reader {
-                reader.client = self.recogniser.client(config.client);
-            }
-        }
-        let to_event = |config: &config::Logs, record: &Record| {
-            let client = self.recogniser.client(config.client);
-            let written_at = self.written_at.min(now);
-            let reading = Reading {
-                at: now,
-                written_at,
-                zone: config.timezone,
-            };
-            let origin = Origin {
-                agent_id,
-                file_key: self.entry.key.as_str(),
-                path: &self.entry.path,
-                client,
-            };
-            event(
-                record,
-                client.parse(&record.text, &reading),
-                origin,
-                &reading,
-            )
+        let place = Place::File {
+            key: self.entry.key.as_str(),
+            path: &self.entry.path,
         };
-        let events = config.map(|config| {
-            records
-                .iter()
-                .map(|record| to_event(config, record))
-                .collect()
-        });
-        (is_last || !records.is_empty()).then(|| LogBatch {
+        let origin = Origin {
+            agent_id,
+            place,
+            client,
+        };
+        let reading = Reading {
+            at: now,
+            written_at: self.written_at.min(now),
+            zone: config.timezone,
+        };
+        let to_event = |record: &Record| {
+            let reading = reading.of(record);
+            let parsed = client.parse(&record.text, &reading);
+            recogniser.confirm(parsed.is_known);
+            event(record, parsed, origin, &reading)
+        };
+        let wanted = records
+            .iter()
+            .filter(|record| is_wanted(&record.text, config));
+        let mut in_doubt = 0;
+        let events: Vec<_> = wanted
+            .inspect(|record| in_doubt += usize::from(record.offset < self.in_doubt_to))
+            .map(to_event)
+            .collect();
+        let excluded = (records.len() - events.len()) as u64;
+        let batch = LogBatch {
             file: self.entry.offset_key(),
             path: self.entry.path.clone(),
-            entry: (!is_last).then(|| self.entry.offset_value()),
-            events: events.unwrap_or_default(),
-        })
+            entry: Some(self.entry.offset_value()),
+            in_doubt,
+            events,
+        };
+        (Some(batch), excluded)
     }
-}
 
-/// Says once whose log a file is that is configured as `auto`.
-fn recognise<'a>(
-    recogniser: &mut Recogniser,
-    configured: Client,
-    path: &str,
-    records: impl Iterator<Item = &'a str>,
-) {
-    if configured == Client::Auto && recogniser.look_at(records) {
-        let client = recogniser.client(configured).name();
-        info!(path, client, "log format recognised");
+    /// The last batch: forgets how far it was read.
+    pub(super) fn last_batch(&self) -> LogBatch {
+        LogBatch {
+            file: self.entry.offset_key(),
+            path: self.entry.path.clone(),
+            entry: None,
+            in_doubt: 0,
+            events: Vec::new(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Cuts the bytes of a file into lines, whatever pieces they come in.
 
+use chrono::{DateTime, Utc};
+
 /// A line without its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
@@ -12,6 +14,20 @@ pub(super) struct Line {
     pub(super) is_cut: bool,
     /// U+FFFD stands where bytes were no UTF-8.
     pub(super) is_repaired: bool,
+    /// NUL bytes before it were left out: the hole that a writer leaves who goes on where the file was truncated.
+    pub(super) is_after_hole: bool,
+    /// What somebody between the writer and the file says of it.
+    pub(super) stamp: Stamp,
+}
+
+/// Who took a line from its writer, when, and from which of its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Stamp {
+    pub(super) at: Option<DateTime<Utc>>,
+    /// `container` or `journal`
+    pub(super) by: &'static str,
+    /// `stdout` or `stderr`
+    pub(super) stream: Option<&'static str>,
 }
 
 /// Holds the line that is not complete yet, at most `max_line_bytes` of it.
@@ -22,6 +38,8 @@ pub(super) struct Framer {
     offset: u64,
     /// Bytes of the unfinished line that the buffer does not hold.
     cut_bytes: u64,
+    /// NUL bytes before the buffer.
+    hole_bytes: u64,
     max_line_bytes: usize,
 }
 
@@ -32,6 +50,7 @@ impl Framer {
             buffer: Vec::new(),
             offset,
             cut_bytes: 0,
+            hole_bytes: 0,
             max_line_bytes: max_line_bytes.max(1),
         }
     }
@@ -54,10 +73,21 @@ impl Framer {
 
     /// Up to where the file was taken in, the unfinished line included.
     pub(super) fn position(&self) -> u64 {
-        self.offset + self.buffer.len() as u64 + self.cut_bytes
+        self.offset + self.hole_bytes + self.buffer.len() as u64 + self.cut_bytes
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    /// Where the unfinished line begins.
+    pub(super) fn line_begin(&self) -> u64 {
+        self.offset
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        if self.buffer.is_empty() {
+            let text = bytes.iter().position(|byte| *byte != 0);
+            let hole = text.unwrap_or(bytes.len());
+            self.hole_bytes += hole as u64;
+            bytes = &bytes[hole..];
+        }
         let room = self.max_line_bytes - self.buffer.len();
         let kept = bytes.len().min(room);
         self.buffer.extend_from_slice(&bytes[..kept]);
@@ -68,6 +98,7 @@ impl Framer {
         let offset = self.offset;
         let end = self.position() + end_bytes;
         let is_cut = self.cut_bytes > 0;
+        let is_after_hole = self.hole_bytes > 0;
         let mut bytes = self.buffer.as_slice();
         if is_cut {
             bytes = without_half_character(bytes);
@@ -81,6 +112,7 @@ impl Framer {
         // One long line must not hold its memory for ever.
         self.buffer.shrink_to(KEPT_CAPACITY);
         self.cut_bytes = 0;
+        self.hole_bytes = 0;
         self.offset = end;
         Line {
             offset,
@@ -88,6 +120,8 @@ impl Framer {
             text,
             is_cut,
             is_repaired,
+            is_after_hole,
+            stamp: Stamp::default(),
         }
     }
 }
@@ -95,7 +129,7 @@ impl Framer {
 const KEPT_CAPACITY: usize = 4096;
 
 /// A cut in the middle of a character is ours, not the writer's.
-fn without_half_character(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_half_character(bytes: &[u8]) -> &[u8] {
     match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,
@@ -142,6 +176,30 @@ mod tests {
         assert!(found[0].is_repaired && !found[1].is_repaired);
     }
 
+    #[test]
+    fn a_hole_before_a_line_is_left_out() {
+        let found = lines(&[b"a\n\0\0", b"\0b\nc\0d\n\0\0"], 3);
+        let plain: Vec<_> = found
+            .iter()
+            .map(|line| {
+                (
+                    line.offset,
+                    line.end,
+                    line.text.as_str(),
+                    line.is_after_hole,
+                )
+            })
+            .collect();
+        assert_eq!(
+            plain,
+            [
+                (0, 2, "a", false),
+                (2, 7, "b", true),
+                (7, 11, "c\0d", false)
+            ]
+        );
+    }
+
     proptest! {
         #[test]
         fn any_split_gives_the_same_lines(
@@ -155,14 +213,15 @@ mod tests {
             let chunks: Vec<&[u8]> = splits.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
             let split = lines(&chunks, max_line_bytes);
             prop_assert_eq!(&split, &lines(&[&bytes], max_line_bytes));
-            // Lines follow each other without a gap and cover every byte.
+            // Lines follow each other without a gap and cover every byte but a hole at the end.
+            let hole = bytes.iter().rev().take_while(|byte| **byte == 0).count();
             let mut position = 0;
             for line in &split {
                 prop_assert_eq!(line.offset, position);
                 prop_assert!(line.text.len() <= 3 * max_line_bytes);
                 position = line.end;
             }
-            prop_assert_eq!(position, bytes.len() as u64);
+            prop_assert!(position == bytes.len() as u64 || position == (bytes.len() - hole) as u64);
         }
     }
 }

@@ -106,7 +106,7 @@ fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, found: Pairs<'a>, error: 
                     parsed.keep(key, value);
                 }
             }
-            value if matches!(&*key, "err" | "error") => {
+            value if matches!(&*key, "err" | "error") && !parsed.fields.has("error.message") => {
                 parsed.fields.set_text("error.message", value);
             }
             value => parsed.keep(key, value),
@@ -217,10 +217,7 @@ fn understand_field<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) -> b
             parsed.fields.set_text("service.version", first);
             true
         }
-        "err" | "error" => {
-            parsed.fields.set_text("error.message", value);
-            true
-        }
+        "err" | "error" => parsed.fields.set_text("error.message", value),
         _ => false,
     }
 }

@@ -6,26 +6,6 @@ use super::{
     grandine, lighthouse, lodestar, log4j, nethermind, nimbus, prysm, reth, terminal, transport,
 };
 
-/// After so many records without an answer the log is some other program's.
-pub(super) const MAX_RECORDS: usize = 200;
-
-/// The client whose records most of these look like. Two clients share some forms: what only one of them writes counts
-/// more.
-pub(super) fn recognise<'a>(records: impl IntoIterator<Item = &'a str>) -> Option<Client> {
-    let mut votes = [0_u32; Client::ALL.len()];
-    for record in records {
-        let record = ansi::strip(record);
-        if let Some((client, weight)) = vote(&record) {
-            votes[client as usize] += weight;
-        }
-    }
-    let (winner, count) = Client::ALL
-        .iter()
-        .zip(votes)
-        .max_by_key(|(_, votes)| *votes)?;
-    (count > 0).then_some(*winner)
-}
-
 /// The client that a single record looks like.
 pub(super) fn client_of(record: &str) -> Option<Client> {
     vote(record).map(|(client, _)| client)
@@ -39,6 +19,8 @@ fn vote(record: &str) -> Option<(Client, u32)> {
 /// Only one client writes this; more than one do, this one most likely.
 const SURE: u32 = 10;
 const LIKELY: u32 = 1;
+
+type BeginsRecord = fn(&str) -> bool;
 
 fn shape(line: &str) -> Option<(Client, u32)> {
     match line.as_bytes().first()? {
@@ -77,7 +59,7 @@ fn shape(line: &str) -> Option<(Client, u32)> {
             (Client::Besu, LIKELY)
         });
     }
-    let others: [(Client, fn(&str) -> bool); 5] = [
+    let others: [(Client, BeginsRecord); 5] = [
         (Client::Nimbus, nimbus::begins_record),
         (Client::Lodestar, lodestar::begins_record),
         (Client::Lighthouse, lighthouse::begins_record),
@@ -114,35 +96,77 @@ fn json(line: &str) -> Option<(Client, u32)> {
     })
 }
 
-/// Decides once for a file and remembers.
-#[derive(Debug, Default)]
+/// Decides by the lines of a log whose it is, and remembers.
+#[derive(Debug, Clone)]
 pub(super) struct Recogniser {
-    client: Option<Client>,
-    records: usize,
+    /// The best guess so far; [`Client::Auto`] before any.
+    client: Client,
+    votes: [u32; Client::ALL.len()],
+    is_auto: bool,
+    is_decided: bool,
+    /// Records in a row that are not in the client's format.
+    strangers: u32,
 }
 
+/// So many records in another format, and nothing else between them, are another client's.
+const MAX_STRANGERS: u32 = 100;
+
 impl Recogniser {
-    /// Looks at the beginning of a file, then at its records, until the client is known. Whether it became known now.
-    pub(super) fn look_at<'a>(&mut self, records: impl IntoIterator<Item = &'a str>) -> bool {
-        if self.client.is_some() {
-            return false;
+    /// `known` is what was found out earlier. It counts only where the configuration leaves the client open.
+    pub(super) fn new(configured: Client, known: Option<Client>) -> Self {
+        let is_auto = configured == Client::Auto;
+        let client = known.filter(|_| is_auto).unwrap_or(configured);
+        Self {
+            client,
+            votes: [0; Client::ALL.len()],
+            is_auto,
+            is_decided: client != Client::Auto,
+            strangers: 0,
         }
-        let mut count = 0;
-        let records = records.into_iter().inspect(|_| count += 1);
-        self.client = recognise(records);
-        self.records += count;
-        if self.records >= MAX_RECORDS {
-            self.client.get_or_insert(Client::Generic);
-        }
-        self.client.is_some()
     }
 
-    /// The client of a file that is configured as `configured`.
-    pub(super) fn client(&self, configured: Client) -> Client {
-        match configured {
-            Client::Auto => self.client.unwrap_or(Client::Auto),
-            named => named,
+    /// Looks at a line while it is not sure. Whether the answer is another one now.
+    pub(super) fn look_at(&mut self, line: &str) -> bool {
+        if self.is_decided {
+            return false;
         }
+        let Some((client, weight)) = vote(&ansi::strip(line)) else {
+            return false;
+        };
+        self.votes[client as usize] += weight;
+        let votes = |client: Client| self.votes[client as usize];
+        let is_other = votes(client) > votes(self.client);
+        // Whoever has so many votes first, leads.
+        self.is_decided = votes(client) >= SURE;
+        if is_other {
+            self.client = client;
+        }
+        is_other
+    }
+
+    /// Learns whether a record was in the client's format: a log may become another client's.
+    pub(super) fn confirm(&mut self, is_known: bool) {
+        if is_known || !self.is_auto || !self.is_decided {
+            self.strangers = 0;
+            return;
+        }
+        self.strangers += 1;
+        if self.strangers >= MAX_STRANGERS {
+            *self = Self {
+                client: self.client,
+                ..Self::new(Client::Auto, None)
+            };
+        }
+    }
+
+    /// Whose records these are, as far as is known.
+    pub(super) fn client(&self) -> Client {
+        self.client
+    }
+
+    /// What is worth remembering.
+    pub(super) fn found(&self) -> Option<Client> {
+        (self.is_auto && self.is_decided).then_some(self.client)
     }
 }
 
@@ -208,23 +232,60 @@ mod tests {
                 Client::Nimbus,
             ),
         ] {
-            assert_eq!(recognise([line]), Some(client), "{line}");
+            assert_eq!(recognise([line]), client, "{line}");
         }
-        assert_eq!(recognise(["hello", "", "{\"a\":1}"]), None);
+        assert_eq!(recognise(["hello", "", "{\"a\":1}"]), Client::Auto);
     }
 
     #[test]
-    fn the_answer_is_remembered_and_awaited_only_so_long() {
+    fn what_only_one_client_writes_decides_at_once() {
+        let shared = "INFO[02-03|02:08:39.225] P2P   app=caplin";
+        let sure = "[INFO] [03-14|21:40:11.694] [2/15 Headers] Handling";
+        let geth = "INFO [12-04|22:40:27.798] Imported";
+        assert_eq!(recognise([geth, geth, sure]), Client::Erigon);
+        assert_eq!(recognise([shared, geth, geth]), Client::Geth);
+        let mut recogniser = Recogniser::new(Client::Auto, None);
+        recogniser.look_at(geth);
+        assert_eq!(recogniser.found(), None, "others write such lines too");
+        for _ in 0..SURE {
+            recogniser.look_at(geth);
+        }
+        assert_eq!(recogniser.found(), Some(Client::Geth));
+        assert!(!recogniser.look_at(sure), "it is decided");
+    }
+
+    #[test]
+    fn what_is_configured_or_known_needs_no_lines() {
         let line = "INFO [12-04|22:40:27.798] Imported";
-        let mut recogniser = Recogniser::default();
-        assert!(!recogniser.look_at(["banner"]));
-        assert_eq!(recogniser.client(Client::Auto), Client::Auto);
-        assert!(recogniser.look_at([line]));
-        assert!(!recogniser.look_at(["INF 2026-03-14 21:40:11.001+00:00 Slot start"]));
-        assert_eq!(recogniser.client(Client::Auto), Client::Geth);
-        assert_eq!(recogniser.client(Client::Teku), Client::Teku);
-        let mut recogniser = Recogniser::default();
-        assert!(recogniser.look_at(["banner"; MAX_RECORDS]));
-        assert_eq!(recogniser.client(Client::Auto), Client::Generic);
+        let mut named = Recogniser::new(Client::Teku, Some(Client::Geth));
+        assert!(!named.look_at(line));
+        assert_eq!((named.client(), named.found()), (Client::Teku, None));
+        let known = Recogniser::new(Client::Auto, Some(Client::Geth));
+        assert_eq!(known.found(), Some(Client::Geth));
+    }
+
+    #[test]
+    fn a_log_may_become_another_clients() {
+        let line = "INF 2026-03-14 21:40:11.001+00:00 Slot start";
+        let mut recogniser = Recogniser::new(Client::Auto, Some(Client::Geth));
+        for _ in 1..MAX_STRANGERS {
+            recogniser.confirm(false);
+        }
+        assert!(!recogniser.look_at(line));
+        recogniser.confirm(true);
+        for _ in 0..MAX_STRANGERS {
+            recogniser.confirm(false);
+        }
+        assert_eq!(recogniser.client(), Client::Geth, "until one knows better");
+        assert!(recogniser.look_at(line));
+        assert_eq!(recogniser.found(), Some(Client::Nimbus));
+    }
+
+    fn recognise<'a>(lines: impl IntoIterator<Item = &'a str>) -> Client {
+        let mut recogniser = Recogniser::new(Client::Auto, None);
+        for line in lines {
+            recogniser.look_at(line);
+        }
+        recogniser.client()
     }
 }

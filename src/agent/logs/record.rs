@@ -16,7 +16,7 @@ use super::text::time::{Doubt, LogTime, Zone};
 use super::text::{ansi, number};
 use super::trace;
 use super::vocabulary::Action;
-use crate::event::{DataStream, Document, DocumentId, Event, timestamp};
+use crate::event::{DataStream, DocumentId, Event, timestamp};
 
 /// More fields than this stay in the message, or in the original where the message does not hold them.
 const MAX_FIELDS: usize = 32;
@@ -32,6 +32,16 @@ pub struct Reading {
     /// When the file was last written, where that is before: years that were not printed are counted from it.
     pub written_at: DateTime<Utc>,
     pub zone: Zone,
+}
+
+impl Reading {
+    /// For a record: whoever took it from its writer knows the year better than the file.
+    pub(super) fn of(self, record: &Record) -> Self {
+        Self {
+            written_at: record.stamp.at.unwrap_or(self.written_at),
+            ..self
+        }
+    }
 }
 
 /// A record as its client meant it; borrows from the record.
@@ -233,19 +243,46 @@ impl<'a> Parsed<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) agent_id: &'a str,
-    pub(super) file_key: &'a str,
-    pub(super) path: &'a str,
+    pub(super) place: Place<'a>,
     pub(super) client: Client,
 }
 
-/// The document of a record. Its id is the record's place, so that a line read again is the same document.
-pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &Reading) -> Event {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    File { key: &'a str, path: &'a str },
+    Journal { unit: &'a str, cursor: &'a str },
+}
+
+impl Place<'_> {
+    /// A line read again from the same place is the same document.
+    fn id(self, agent_id: &str, offset: u64) -> DocumentId {
+        match self {
+            Self::File { key, .. } => DocumentId::of(&[agent_id, key, &offset.to_string()]),
+            Self::Journal { cursor, .. } => DocumentId::of(&[agent_id, "journal", cursor]),
+        }
+    }
+}
+
+/// The document of a record.
+pub(super) fn event(
+    record: &Record,
+    mut parsed: Parsed,
+    origin: Origin,
+    reading: &Reading,
+) -> Event {
     let stream = DataStream::ClientLog;
-    let id = DocumentId::of(&[origin.agent_id, origin.file_key, &record.offset.to_string()]);
-    let at = parsed.time.map_or(reading.at, |time| time.at);
-    let time_source = match parsed.time {
-        None => Some("read"),
-        Some(time) => time.doubt.map(Doubt::name),
+    let id = origin.place.id(origin.agent_id, record.offset);
+    let stamp = record.stamp;
+    let time = parsed.time.map(|time| time.at);
+    let at = time.or(stamp.at).unwrap_or(reading.at);
+    let time_source = match (parsed.time, stamp.at) {
+        (Some(time), _) => time.doubt.map(Doubt::name),
+        (None, Some(_)) => Some(stamp.by),
+        (None, None) => Some("read"),
+    };
+    let (path, offset, unit) = match origin.place {
+        Place::File { path, .. } => (Some(path), Some(record.offset), None),
+        Place::Journal { unit, .. } => (None, None, Some(unit)),
     };
     let flags: Vec<Value> = record
         .flags()
@@ -253,15 +290,16 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
         .map(Value::from)
         .collect();
     let client = origin.client.layer().map(|_| origin.client.name());
-    let others = parsed
-        .others
-        .into_iter()
-        .map(|(key, value)| (key.into_owned(), value.into_owned().into()));
-    let others: Map<String, Value> = others.collect();
+    let mut others = Map::new();
+    for (key, value) in parsed.others {
+        let before = others.insert(key.into_owned(), value.into_owned().into());
+        // A name that comes twice.
+        parsed.is_lossy |= before.is_some() && parsed.is_json;
+    }
     let mut event = Event::new(stream, id, at);
     parsed.fields.set_in(&mut event.document);
     event
-        .with("message", clean_message(&parsed.message, &record.text))
+        .with("message", clean_message(parsed.message, &record.text))
         .with("event.kind", "event")
         .with("event.module", stream.module())
         .with("event.dataset", stream.dataset())
@@ -273,8 +311,11 @@ pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &R
                 .is_lossy
                 .then(|| ansi::strip(&record.text).into_owned()),
         )
-        .with("log.file.path", origin.path)
-        .with("log.offset", record.offset)
+        .with_some("log.file.path", path)
+        .with_some("log.offset", offset)
+        .with_some("systemd.unit", unit)
+        .with_some("stream", stamp.stream)
+        .with_some("ethereum.log.written_at", stamp.at.map(timestamp))
         .with_some(
             "service.name",
             (origin.client != Client::Auto).then(|| origin.client.name()),
@@ -303,11 +344,18 @@ fn some_text(text: Cow<str>) -> Option<String> {
 }
 
 /// Never empty: a record of prefix alone shows itself whole.
-fn clean_message(message: &str, record: &str) -> String {
-    let message = if message.trim().is_empty() {
-        record
-    } else {
-        message
-    };
-    ansi::strip(message.trim_end()).into_owned()
+fn clean_message(message: Cow<str>, record: &str) -> String {
+    if message.trim().is_empty() {
+        return ansi::strip(record.trim_end()).into_owned();
+    }
+    match (ansi::strip(message.trim_end()), &message) {
+        (Cow::Owned(clean), _) => clean,
+        (Cow::Borrowed(clean), Cow::Borrowed(_)) => clean.to_owned(),
+        (Cow::Borrowed(clean), Cow::Owned(_)) => {
+            let length = clean.len();
+            let mut message = message.into_owned();
+            message.truncate(length);
+            message
+        }
+    }
 }

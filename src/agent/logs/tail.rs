@@ -1,9 +1,11 @@
 //! Follows the files: scans for them, reads them in fair turns, hands on batches.
 //!
 //! Scanning is the truth, `notify` only a wake-up. The file is its own queue: when the shipper is slow, reading waits,
-//! but scanning goes on, so that a file that is rotated meanwhile is held open.
+//! but scanning goes on, so that a file that is rotated meanwhile is held open. What a file is read for is in
+//! [`super::turns`], which files there are in [`super::rescan`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,21 +13,25 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, error::SendTimeoutError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use super::file::{Reader, Turn};
+use super::contents::Answers;
 use super::followed::Followed;
 use super::hints::Hints;
-use super::identity::{Identity, identify};
-use super::multiline::Record;
+use super::lines::Shape;
 use super::registry::{Entry, Kept};
-use super::scan::{Found, Scanner};
+use super::rescan::Undecided;
+use super::scan::Scanner;
+use super::schedule::{Id, Schedule};
+use super::slots::Slots;
 use crate::agent::counters::Counters;
 use crate::agent::ship::LogBatch;
-use crate::{config, slot};
+use crate::config;
 
 /// Bytes of one file that are read before it is the next one's turn; what one batch may hold.
 const TURN_BYTES: usize = 32 * 1024;
+
+/// Counts the files that a tailer with an end could not read to theirs.
+pub const UNREAD: &str = "log_files_unread";
 
 /// The longest wait before the signal to stop is heard.
 const STOP_CHECK: Duration = Duration::from_millis(250);
@@ -36,24 +42,19 @@ const GATHER: Duration = Duration::from_millis(10);
 /// Limits in time; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
+    /// How often folders are asked whether they changed; how often a file is at least while it grows.
     pub(super) scan: Duration,
-    /// A record without a further line for so long is complete.
-    pub(super) join: Duration,
     /// A file that nobody can find any more and that did not grow for so long is left.
     pub(super) rotated: Duration,
-    /// A file read to its end that did not grow for so long is closed until it does.
-    pub(super) idle: Duration,
-    /// What the registry knows of a file that was not found for so long is removed.
+    /// What was left is forgotten so much later. Until then it may come back packed.
     pub(super) forget: Duration,
 }
 
 impl Pace {
     pub(super) const PRODUCTION: Self = Self {
         scan: Duration::from_secs(1),
-        join: Duration::from_millis(200),
         rotated: Duration::from_secs(60),
-        idle: Duration::from_secs(300),
-        forget: Duration::from_secs(3600),
+        forget: Duration::from_secs(72 * 3600),
     };
 }
 
@@ -65,17 +66,40 @@ pub(super) struct Tailer {
     pub(super) counters: Arc<Counters>,
     pub(super) keep: Keep,
     pub(super) stop: CancellationToken,
-    sections: Vec<config::Logs>,
+    /// Ends at the end of all files.
+    pub(super) once: bool,
+    pub(super) hints: Hints,
+    pub(super) slots: Slots,
+    pub(super) sections: Vec<config::Logs>,
+    pub(super) shapes: Vec<Shape>,
+    /// Sections of which the registry knew files at the start.
+    pub(super) is_old: Vec<bool>,
     batches: mpsc::Sender<LogBatch>,
-    pace: Pace,
+    pub(super) pace: Pace,
     runtime: Handle,
-    scanner: Scanner,
-    hints: Hints,
-    followed: Vec<Followed>,
-    /// At most a turn's batch, and a last one for each file that is gone.
-    outgoing: VecDeque<LogBatch>,
-    next_scan: Instant,
-    buffer: Vec<u8>,
+    pub(super) scanner: Scanner,
+    pub(super) files: BTreeMap<Id, Followed>,
+    next_id: u64,
+    pub(super) by_path: HashMap<PathBuf, Id>,
+    pub(super) schedule: Schedule,
+    pub(super) answers: Answers,
+    /// At most a turn's batch, and a last one for each file that is forgotten.
+    pub(super) outgoing: VecDeque<LogBatch>,
+    pub(super) unkept: Vec<Kept>,
+    /// The next scan, whether anything changed or not.
+    pub(super) next_scan: Instant,
+    /// The next scan that lists every folder anew.
+    pub(super) next_full_scan: Instant,
+    /// The next question whether folders changed.
+    pub(super) next_names: Instant,
+    /// No scan before this, whatever changes.
+    pub(super) no_scan_before: Instant,
+    pub(super) has_scanned: bool,
+    /// Files of which a later scan will know more.
+    pub(super) undecided: Vec<Undecided>,
+    /// A file has just gone from where it was.
+    pub(super) is_searching: bool,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Tailer {
@@ -88,77 +112,128 @@ impl Tailer {
     ) -> anyhow::Result<Self> {
         let scanner = Scanner::new(&sections)?;
         let now = Instant::now();
-        let followed = registry
-            .into_iter()
-            .map(|entry| Followed::unfound(entry, now));
-        Ok(Self {
+        let knows = |section| {
+            registry
+                .iter()
+                .any(|entry| scanner.names(section, &entry.path))
+        };
+        let mut tailer = Self {
             agent_id: String::new(),
-            counters: Arc::default(),
             keep: Box::new(|_| true),
             stop: CancellationToken::new(),
+            once: false,
+            hints: Hints::new(),
+            slots: Slots::new(&sections),
+            shapes: sections.iter().map(Shape::of).collect(),
+            is_old: (0..sections.len()).map(knows).collect(),
             sections,
+            counters: Arc::default(),
             batches,
             pace,
             runtime: Handle::current(),
             scanner,
-            hints: Hints::new(),
-            followed: followed.collect(),
+            files: BTreeMap::new(),
+            next_id: 0,
+            by_path: HashMap::new(),
+            schedule: Schedule::default(),
+            answers: Answers::new(),
             outgoing: VecDeque::new(),
+            unkept: Vec::new(),
             next_scan: now,
+            next_full_scan: now,
+            next_names: now,
+            no_scan_before: now,
+            has_scanned: false,
+            undecided: Vec::new(),
+            is_searching: false,
             buffer: vec![0; TURN_BYTES],
-        })
+        };
+        for entry in registry {
+            let id = tailer.follow(Followed::unfound(entry, now));
+            tailer.schedule.look_at(id, now + pace.rotated);
+        }
+        Ok(tailer)
+    }
+
+    pub(super) fn follow(&mut self, followed: Followed) -> Id {
+        let id = Id(self.next_id);
+        self.next_id += 1;
+        self.files.insert(id, followed);
+        id
     }
 
     /// Until `stop`, or until nobody takes batches.
     pub(super) fn run(mut self) {
         while !self.stop.is_cancelled() {
             let now = Instant::now();
-            if self.hints.take_names_changed() || now >= self.next_scan {
-                self.scan(now);
+            self.hear(now);
+            self.scan_if_due(now);
+            while let Some(id) = self.schedule.due(now) {
+                self.look(id, now);
             }
-            let mut is_idle = true;
-            let mut index = 0;
-            // Handing on may scan, and so change the list: at worst a file's turn comes in the next round.
-            while index < self.followed.len() {
-                is_idle &= !self.turn(index, now);
+            if self.schedule.turns() == 0 {
+                self.admit();
+            }
+            for _ in 0..self.schedule.turns().min(ROUND) {
+                if let Some(id) = self.schedule.next() {
+                    self.turn(id, Instant::now());
+                }
                 if !self.hand_on() {
                     return;
                 }
-                index += 1;
             }
-            if is_idle {
+            if !self.hand_on() {
+                return;
+            }
+            if self.once && self.is_done() {
+                self.finish();
+                return;
+            }
+            if self.schedule.turns() == 0 {
                 self.wait();
             }
         }
     }
 
-    fn wait(&self) {
-        let until_scan = self.next_scan.saturating_duration_since(Instant::now());
-        let is_joining = self.followed.iter().any(|followed| {
-            followed
-                .reader
-                .as_ref()
-                .is_some_and(Reader::has_open_record)
-        });
-        let until_joined = if is_joining {
-            self.pace.join
-        } else {
-            STOP_CHECK
+    /// Takes the hints of what changed.
+    fn hear(&mut self, now: Instant) {
+        let news = self.hints.take();
+        let is_decided = |undecided: &Undecided| news.grown.contains(Path::new(&undecided.path));
+        if news.names_changed || self.undecided.iter().any(is_decided) {
+            self.next_scan = now;
+        }
+        let ids: Vec<Id> = match news.is_unclear {
+            true => self.files.keys().copied().collect(),
+            false => news
+                .grown
+                .iter()
+                .filter_map(|path| self.by_path.get(path).copied())
+                .collect(),
         };
-        self.hints
-            .wait(until_scan.min(until_joined).min(STOP_CHECK));
-        std::thread::sleep(GATHER.min(until_scan));
+        for id in ids {
+            match self.files.get(&id) {
+                Some(followed) if followed.reader.is_some() => self.schedule.ready(id),
+                Some(_) => self.look(id, now),
+                None => {}
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let now = Instant::now();
+        let scan = self.next_scan.max(self.no_scan_before);
+        let looks = self.schedule.next_look().unwrap_or(scan);
+        let until = scan.min(self.next_names).min(looks);
+        let until = until.saturating_duration_since(now);
+        if self.hints.wait(until.min(STOP_CHECK)) {
+            std::thread::sleep(GATHER.min(until));
+        }
     }
 
     /// Sends what is outgoing, the registry first; scans while it has to wait. `false` once nobody takes batches or the
     /// agent stops.
     fn hand_on(&mut self) -> bool {
-        let unkept: Vec<Kept> = self
-            .followed
-            .iter_mut()
-            .filter_map(Followed::unkept)
-            .collect();
-        if !unkept.is_empty() && !(self.keep)(unkept) {
+        if !self.unkept.is_empty() && !(self.keep)(std::mem::take(&mut self.unkept)) {
             return false;
         }
         while let Some(batch) = self.outgoing.pop_front() {
@@ -177,159 +252,51 @@ impl Tailer {
                 Err(None) => return false,
                 Err(Some(batch)) => {
                     self.outgoing.push_front(batch);
-                    self.scan(Instant::now());
+                    let now = Instant::now();
+                    self.hear(now);
+                    self.scan_if_due(now);
                 }
             }
         }
         true
     }
 
-    /// Looks for new, renamed, truncated and vanished files.
-    fn scan(&mut self, now: Instant) {
-        self.next_scan = now + self.pace.scan;
-        self.followed.retain(|followed| !followed.is_left);
-        let known: Vec<Entry> = self
-            .followed
-            .iter()
-            .map(|followed| followed.entry.clone())
-            .collect();
-        let mut found = self.scanner.scan(slot::now());
-        let mut identities = identify(&known, &found);
-        if !replaced(&known, &found, &identities).is_empty() {
-            // The copy may have been made while the folder was being read.
-            found = self.scanner.scan(slot::now());
-            identities = identify(&known, &found);
+    /// Whether nothing more can be read as things are.
+    fn is_done(&self) -> bool {
+        self.has_scanned
+            && !self.is_searching
+            && self.undecided.iter().all(|file| file.size == 0)
+            && self.schedule.turns() == 0
+            && !self.schedule.has_waiting()
+    }
+
+    /// Hands on what would wait for further lines, and counts the files that were not read to their ends.
+    fn finish(&mut self) {
+        let ids: Vec<Id> = self.files.keys().copied().collect();
+        let mut unread = self.scanner.unreadable() as u64;
+        for id in ids {
+            unread += u64::from(!self.finish_file(id));
         }
-        let replaced = replaced(&known, &found, &identities);
-        let mut is_there = vec![false; known.len()];
-        let mut new = Vec::new();
-        for (found, identity) in found.into_iter().zip(identities) {
-            self.hints.watch_folder_of(&found.seen.path);
-            match identity {
-                Identity::Known(index) => {
-                    is_there[index] = true;
-                    self.followed[index].refind(&self.sections[found.section], found);
-                }
-                Identity::CopyOf(_) | Identity::Undecided => {}
-                Identity::New { generation } => new.push((found, generation)),
-            }
-        }
-        for index in (0..known.len()).filter(|index| !is_there[*index]) {
-            if replaced.contains(&index) {
-                self.leave_replaced(index);
-            } else {
-                self.followed[index].missing_since.get_or_insert(now);
-            }
-        }
-        for (found, generation) in new {
-            let mut followed = Followed::new(&found.seen, generation);
-            followed.refind(&self.sections[found.section], found);
-            self.followed.push(followed);
+        self.hand_on();
+        if unread > 0 {
+            self.counters.count(UNREAD, unread);
         }
     }
 
-    /// The file was truncated or its inode given to another: what was not read and has no copy is lost.
-    fn leave_replaced(&mut self, index: usize) {
-        let records = self.followed[index]
-            .reader
-            .as_mut()
-            .map(Reader::finish)
-            .unwrap_or_default();
-        self.batch(index, &records, true);
-        let entry = &self.followed[index].entry;
-        let lost = entry.size_seen.saturating_sub(entry.offset);
-        if lost > 0 {
-            self.counters.count("log_bytes_truncated_unread", lost);
-            warn!(
-                path = entry.path,
-                bytes = lost,
-                "log file was truncated before all of it was read"
-            );
-        }
-    }
-
-    /// Reads a file once. Whether there may be more to read at once.
-    fn turn(&mut self, index: usize, now: Instant) -> bool {
-        let pace = self.pace;
-        let followed = &mut self.followed[index];
-        let missing_for = followed
-            .missing_since
-            .map(|since| now.saturating_duration_since(since));
-        let Some(reader) = &mut followed.reader else {
-            if !followed.is_left && missing_for.is_some_and(|missing| missing >= pace.forget) {
-                self.batch(index, &[], true);
-            }
-            return false;
-        };
-        match reader.turn(&mut self.buffer, now) {
-            Ok(Turn::Read(records)) => {
-                followed.entry.size_seen = followed.entry.size_seen.max(reader.position());
-                if !followed.entry.fingerprint.is_full() {
-                    followed.learn_fingerprint();
-                }
-                self.batch(index, &records, false);
-                return true;
-            }
-            Ok(Turn::Replaced) => {
-                // What the reader knows of the beginning decides in the scan too.
-                followed.learn_fingerprint();
-                self.scanner.forget(followed.entry.node);
-                if missing_for.is_none() {
-                    self.next_scan = now;
-                    return false;
-                }
-            }
-            Ok(Turn::End) => {}
-            Err(error) => {
-                warn!(path = followed.entry.path, %error, "cannot read log file further");
-                followed.reader = None;
-                return false;
-            }
-        }
-        let Some(reader) = &mut followed.reader else {
-            return false;
-        };
-        let quiet = now.saturating_duration_since(reader.grew_at);
-        if missing_for.is_some_and(|missing| missing.min(quiet) >= pace.rotated) {
-            let records = reader.finish();
-            self.batch(index, &records, true);
-        } else if quiet >= pace.join && reader.has_open_record() {
-            let records: Vec<Record> = reader.flush().into_iter().collect();
-            self.batch(index, &records, false);
-        } else if missing_for.is_none()
-            && quiet >= pace.idle
-            && reader.position() == followed.entry.offset
+    /// Hints come by the name under which a folder is watched.
+    pub(super) fn watch(&mut self, id: Id, path: &str) {
+        self.hints.watch_folder_of(path);
+        self.by_path.insert(path.into(), id);
+        // A link grows elsewhere.
+        if let Ok(real) = std::fs::canonicalize(path)
+            && real != Path::new(path)
+            && let Some(text) = real.to_str()
         {
-            followed.reader = None;
+            self.hints.watch_folder_of(text);
+            self.by_path.insert(real, id);
         }
-        false
-    }
-
-    fn batch(&mut self, index: usize, records: &[Record], is_last: bool) {
-        let followed = &mut self.followed[index];
-        let config = followed.section.map(|section| &self.sections[section]);
-        self.outgoing
-            .extend(followed.batch(records, is_last, config, &self.agent_id, slot::now()));
-        let count = |reason, is_counted: fn(&&Record) -> bool| {
-            let records = records.iter().filter(is_counted).count() as u64;
-            if records > 0 {
-                self.counters.count(reason, records);
-            }
-        };
-        count("log_line_cut", |record| record.is_cut);
-        count("log_line_not_utf8", |record| record.is_repaired);
     }
 }
 
-/// Known files whose place other contents have taken, while nobody found their own.
-fn replaced(known: &[Entry], found: &[Found], identities: &[Identity]) -> Vec<usize> {
-    let is_known = |index| identities.contains(&Identity::Known(index));
-    let is_taken = |entry: &Entry| {
-        let mut places = found.iter().zip(identities);
-        places.any(|(found, identity)| {
-            matches!(identity, Identity::New { .. }) && found.seen.node == entry.node
-        })
-    };
-    let gone = (0..known.len()).filter(|index| !is_known(*index));
-    gone.filter(|index| is_taken(&known[*index])).collect()
-}
+/// Turns between two questions what is new.
+const ROUND: usize = 64;

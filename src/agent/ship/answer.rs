@@ -1,13 +1,14 @@
 //! What an answer, or its absence, means for each item of the request.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::Ship;
-use super::pace::{backoff, operator_wait};
+use super::pace::{item_backoff, operator_wait};
 use super::queue::{Batch, Item, Origin};
+use super::{Sent, Ship};
 use crate::agent::counters::Output;
 use crate::agent::store::DeadLetter;
 use crate::elastic::{BulkAnswer, SendError, Verdict};
@@ -16,15 +17,19 @@ use crate::slot;
 impl Ship {
     pub(super) fn answered(
         &mut self,
-        batch: Batch,
-        bytes: usize,
+        sent: Sent,
+        took: Duration,
         outcome: Result<BulkAnswer, SendError>,
         now: Instant,
     ) {
+        let Sent { batch, bytes, .. } = sent;
         match outcome {
             Ok(answer) => {
                 self.connected();
-                self.judge(batch.items, answer.verdicts, now);
+                if sent.is_measure {
+                    self.pace.measured(took);
+                }
+                self.judge(batch.items, answer.verdicts, sent.at, now);
             }
             Err(SendError::TooLarge { .. }) => {
                 self.connected();
@@ -40,11 +45,17 @@ impl Ship {
                 self.connected();
                 self.split_or_bury(batch.items, status, "request_refused", &reason);
             }
-            Err(error) => self.failed(batch, &error, now),
+            Err(error) => {
+                let mut batch = batch;
+                if error.leaves_doubt() {
+                    batch.items.iter_mut().for_each(|item| item.doubt(sent.at));
+                }
+                self.failed(batch, &error, now);
+            }
         }
     }
 
-    fn judge(&mut self, items: Vec<Item>, verdicts: Vec<Verdict>, now: Instant) {
+    fn judge(&mut self, items: Vec<Item>, verdicts: Vec<Verdict>, sent_at: Instant, now: Instant) {
         let sent = items.len();
         let (mut soon, mut slowly) = (Vec::new(), Vec::new());
         for (mut item, verdict) in items.into_iter().zip(verdicts) {
@@ -70,6 +81,9 @@ impl Ship {
                 } => self.bury(item, Some(status), &kind, reason),
                 Verdict::Retry { status, reason } => {
                     item.attempts += 1;
+                    if status == 408 || status >= 500 {
+                        item.doubt(sent_at);
+                    }
                     if waits_for_operator {
                         self.tell_operator(&item, status, &reason);
                         item.is_probe = self.window.keep_as_probe(item.origin);
@@ -86,8 +100,8 @@ impl Ship {
         }
         let again = soon.len() + slowly.len();
         self.counters.retried.fetch_add(again as u64, Relaxed);
-        if soon.len() * 2 > sent {
-            self.pace.congested();
+        if !soon.is_empty() {
+            self.pace.refused(soon.len() as f64 / sent as f64);
         }
         let attempts = soon
             .iter()
@@ -95,7 +109,7 @@ impl Ship {
             .max()
             .unwrap_or_default();
         self.queue
-            .again(soon, now + backoff(attempts, rand::random()));
+            .again(soon, now + item_backoff(attempts, rand::random()));
         self.queue
             .again(slowly, now + operator_wait(rand::random()));
     }
@@ -115,7 +129,7 @@ impl Ship {
     }
 
     /// No word about any item: all of them again, once there is hope.
-    fn failed(&mut self, batch: Batch, error: &SendError, now: Instant) {
+    pub(super) fn failed(&mut self, batch: Batch, error: &SendError, now: Instant) {
         let (output, retry_after) = match error {
             SendError::Unauthorized { .. } => (Output::Unauthorized, None),
             SendError::Busy { retry_after, .. } => (Output::Busy, *retry_after),
@@ -123,6 +137,7 @@ impl Ship {
         };
         self.queue.put_back(batch, now);
         if self.pace.failed(output, retry_after, now, rand::random()) {
+            let unsupported = matches!(error, SendError::Unsupported { .. });
             let error = error.to_string();
             let waiting = self.waiting();
             match output {
@@ -131,6 +146,7 @@ impl Ship {
                     waiting,
                     "elasticsearch refuses us; everything is kept until the credentials or privileges are put right"
                 ),
+                _ if unsupported => error!(error, waiting, "nothing is sent; everything is kept"),
                 _ => warn!(error, waiting, "elasticsearch is lost; collecting goes on"),
             }
         }
@@ -175,7 +191,7 @@ impl Ship {
     }
 
     /// The item has its outcome.
-    fn settle(&mut self, item: &Item, refused: Option<DeadLetter>) {
+    pub(super) fn settle(&mut self, item: &Item, refused: Option<DeadLetter>) {
         self.window.remove(item.origin, item.record.len());
         match item.origin {
             Origin::Spool(key) => {

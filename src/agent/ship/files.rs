@@ -1,6 +1,7 @@
 //! How far each file is acknowledged: an offset is kept once everything before it has an outcome. Pure.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::agent::store::{Change, DeadLetter};
 use crate::event::Event;
@@ -14,6 +15,8 @@ pub struct LogBatch {
     pub path: String,
     /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
     pub entry: Option<Vec<u8>>,
+    /// So many of the events, the first ones, may have been sent before the start.
+    pub in_doubt: usize,
     pub events: Vec<Event>,
 }
 
@@ -27,6 +30,9 @@ pub(super) struct Progress {
     batches: BTreeMap<BatchNumber, Pending>,
     /// Their numbers by file, in the file's order.
     files: HashMap<String, VecDeque<BatchNumber>>,
+    /// Of each file, by the hash of its name: lines read since the start that may have been under way before it.
+    in_doubt: HashMap<u64, usize>,
+    most_in_doubt: usize,
 }
 
 #[derive(Debug)]
@@ -39,15 +45,26 @@ struct Pending {
 }
 
 impl Progress {
-    /// Takes note of a batch and hands its events back.
-    pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, Vec<Event>) {
+    /// `most_in_doubt`: how many lines the last life may have sent without learning what became of them.
+    pub(super) fn new(most_in_doubt: usize) -> Self {
+        Self {
+            most_in_doubt,
+            ..Self::default()
+        }
+    }
+
+    /// Takes note of a batch and hands its events back, with the number of those, the first, that may have been sent
+    /// before the start.
+    pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, usize, Vec<Event>) {
         let number = BatchNumber(self.next);
         self.next += 1;
+        let in_doubt = self.in_doubt(&batch.file, batch.in_doubt);
         let LogBatch {
             file,
             path,
             entry,
             events,
+            ..
         } = batch;
         self.files
             .entry(file.clone())
@@ -61,7 +78,17 @@ impl Progress {
             refused: Vec::new(),
         };
         self.batches.insert(number, pending);
-        (number, events)
+        (number, in_doubt, events)
+    }
+
+    fn in_doubt(&mut self, file: &str, events: usize) -> usize {
+        let mut name = DefaultHasher::new();
+        file.hash(&mut name);
+        let most = self.most_in_doubt;
+        let left = self.in_doubt.entry(name.finish()).or_insert(most);
+        let in_doubt = events.min(*left);
+        *left -= in_doubt;
+        in_doubt
     }
 
     pub(super) fn path(&self, number: BatchNumber) -> &str {
@@ -122,6 +149,7 @@ mod tests {
             file,
             path,
             entry: Some(vec![end]),
+            in_doubt: events,
             events: vec![event; events],
         }
     }
@@ -139,9 +167,9 @@ mod tests {
     #[test]
     fn an_offset_is_kept_once_everything_before_it_has_an_outcome() {
         let mut progress = Progress::default();
-        let (first, _) = progress.begin(batch("a", 1, 2));
-        let (second, _) = progress.begin(batch("a", 2, 1));
-        let (other, _) = progress.begin(batch("b", 9, 1));
+        let (first, ..) = progress.begin(batch("a", 1, 2));
+        let (second, ..) = progress.begin(batch("a", 2, 1));
+        let (other, ..) = progress.begin(batch("b", 9, 1));
         let record = Record::new(0, "logs-x-y", "id", |out| out.extend_from_slice(b"{}"));
         let letter = DeadLetter::of(&record, chrono::DateTime::UNIX_EPOCH, progress.path(second));
         assert_eq!(letter.origin, "/var/log/a");
@@ -168,6 +196,17 @@ mod tests {
         );
         assert_eq!(progress.open(), 0);
         assert_eq!(collected(&mut progress), (vec![], 0));
+    }
+
+    #[test]
+    fn the_first_lines_of_each_file_may_have_been_sent_before_the_start() {
+        let mut progress = Progress::new(3);
+        let mut in_doubt = |file, events| progress.begin(batch(file, 1, events)).1;
+        assert_eq!(
+            [in_doubt("a", 2), in_doubt("a", 2), in_doubt("a", 2)],
+            [2, 1, 0]
+        );
+        assert_eq!(in_doubt("b", 9), 3);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! spooled record, or to move a file's offset, only once the outcome is known.
 
 mod answer;
+mod concurrency;
+mod doubt;
 mod files;
+mod look_up;
 mod pace;
 mod queue;
 mod window;
@@ -20,8 +23,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::doubt::{Doubt, Known, age_at_start};
 pub use self::files::LogBatch;
 use self::files::Progress;
+use self::look_up::Findings;
 use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use self::window::Window;
@@ -29,6 +34,7 @@ use super::counters::{Counters, Output};
 use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
+use crate::slot;
 
 /// Records asked of the store at once.
 const TAKE_RECORDS: usize = 1_600;
@@ -52,6 +58,7 @@ pub struct Shipper {
 }
 
 /// Ships until `stop`, then flushes what can be flushed within [`FLUSH_LIMIT`] once `ended` says that no more events come.
+/// Without a stop it ends when no more come, from nowhere, and all is shipped.
 pub async fn run(
     shipper: Shipper,
     stop: CancellationToken,
@@ -66,11 +73,12 @@ pub async fn run(
         counters,
         limits,
     } = shipper;
+    let renewed = client.clone();
     let mut ship = Ship::new(store, client, counters, limits);
     let mut deadline = None;
     loop {
         ship.go_on(deadline.is_some());
-        if ship.is_finished() {
+        if ship.is_finished(deadline.is_some()) {
             break;
         }
         let wake_at = ship.wake_at();
@@ -82,9 +90,12 @@ pub async fn run(
             },
             Ok(()) = totals.changed() => ship.spool_has_more = true,
             () = sleep_until(wake_at), if wake_at.is_some() => {}
+            () = renewed.renewed(), if ship.pace.output() == Output::Unauthorized => {
+                ship.pace.try_now(Instant::now());
+            }
             () = stop.cancelled(), if deadline.is_none() => deadline = Some(Instant::now() + FLUSH_LIMIT),
             // The last events may still be on their way into the spool: asking it once more comes after them.
-            () = ended.cancelled(), if deadline.is_some() && !ship.sources_ended => {
+            () = ended.cancelled(), if !ship.sources_ended => {
                 ship.sources_ended = true;
                 ship.spool_has_more = true;
             }
@@ -100,11 +111,24 @@ enum Done {
     Taken(Result<Vec<(SpoolKey, Record)>, Closed>),
     Settled(Result<(), Closed>),
     Answered {
-        batch: Batch,
-        bytes: usize,
+        sent: Sent,
         took: Duration,
         outcome: Result<BulkAnswer, SendError>,
     },
+    LookedUp {
+        batch: Batch,
+        outcome: Result<Findings, SendError>,
+    },
+}
+
+/// A request under way.
+struct Sent {
+    batch: Batch,
+    /// Before compression.
+    bytes: usize,
+    at: Instant,
+    /// As many requests were under way as allowed, and more would have followed: its time tells something.
+    is_measure: bool,
 }
 
 struct Ship {
@@ -112,6 +136,10 @@ struct Ship {
     client: Client,
     counters: Arc<Counters>,
     work: FuturesUnordered<BoxFuture<'static, Done>>,
+    started_at: Instant,
+    /// By the clock on the wall, milliseconds since 1970.
+    started_ms: u64,
+    /// Under way.
     requests: usize,
     taking: bool,
     settling: bool,
@@ -122,6 +150,7 @@ struct Ship {
     outcomes: Change,
     body: BulkBody,
     window: Window,
+    known: Known,
     spool_has_more: bool,
     /// Records that were given back to the spool are to be taken again.
     from_the_start: bool,
@@ -138,22 +167,28 @@ impl Ship {
         counters: Arc<Counters>,
         limits: elastic::Limits,
     ) -> Self {
+        let concurrency = client.concurrency();
+        let window = Window::new(concurrency);
         Self {
             store,
             client,
             counters,
             work: FuturesUnordered::new(),
+            started_at: Instant::now(),
+            started_ms: u64::try_from(slot::now().timestamp_millis()).unwrap_or_default(),
             requests: 0,
             taking: false,
             settling: false,
             queue: Queue::default(),
-            pace: Pace::new(limits),
-            progress: Progress::default(),
+            pace: Pace::new(limits, concurrency),
+            progress: Progress::new(window.most_events()),
             outcomes: Change::default(),
             body: BulkBody::new(limits),
-            window: Window::default(),
+            window,
+            known: Known::default(),
             spool_has_more: true,
-            from_the_start: false,
+            // Another shipper may have taken from this store before.
+            from_the_start: true,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -202,13 +237,22 @@ impl Ship {
             return;
         }
         self.requests += 1;
-        let (client, began, bytes) = (self.client.clone(), now, body.len());
+        let Some(batch) = self.look_up(batch, now) else {
+            return;
+        };
+        let hungry = self.queue.is_ready(now, self.pace.limits().items, false);
+        let sent = Sent {
+            batch,
+            bytes: body.len(),
+            at: now,
+            is_measure: hungry && self.pace.is_full(self.requests),
+        };
+        let client = self.client.clone();
         self.start(async move {
             let outcome = client.bulk(body, items).await;
             Done::Answered {
-                batch,
-                bytes,
-                took: began.elapsed(),
+                sent,
+                took: now.elapsed(),
                 outcome,
             }
         });
@@ -221,7 +265,8 @@ impl Ship {
                 let records = records?;
                 self.spool_has_more |= !records.is_empty();
                 for (key, record) in records {
-                    self.hold(record, Origin::Spool(key));
+                    let doubt = self.of_last_life(Some(record.taken_at_ms()));
+                    self.hold(record, Origin::Spool(key), doubt);
                 }
             }
             Done::Settled(outcome) => {
@@ -229,36 +274,57 @@ impl Ship {
                 outcome?;
             }
             Done::Answered {
-                batch,
-                bytes,
+                sent,
                 took,
                 outcome,
             } => {
                 self.requests -= 1;
-                self.counters.bulk_answered(took, bytes, outcome.is_ok());
-                self.answered(batch, bytes, outcome, Instant::now());
+                self.counters
+                    .bulk_answered(took, sent.bytes, outcome.is_ok());
+                self.answered(sent, took, outcome, Instant::now());
+            }
+            Done::LookedUp { batch, outcome } => {
+                self.requests -= 1;
+                self.looked_up(batch, outcome, Instant::now());
             }
         }
         Ok(())
     }
 
     fn accept(&mut self, batch: LogBatch, seal: &Seal) {
-        let (number, events) = self.progress.begin(batch);
+        let (number, mut in_doubt, events) = self.progress.begin(batch);
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
-            datasets.push(event.stream.dataset());
-            self.hold(seal.seal(event), Origin::File(number));
+            let dataset = event.stream.dataset();
+            let doubt = self.of_last_life(None).filter(|_| in_doubt > 0);
+            in_doubt = in_doubt.saturating_sub(1);
+            match seal.seal(event) {
+                Some(record) => {
+                    datasets.push(dataset);
+                    self.hold(record, Origin::File(number), doubt);
+                }
+                // What a processor dropped has its outcome: the file's offset moves on past it.
+                None => self.progress.settle(number, None),
+            }
         }
         self.counters.received(datasets.into_iter());
     }
 
-    fn hold(&mut self, record: Record, origin: Origin) {
+    /// As for [`age_at_start`].
+    fn of_last_life(&self, taken_at_ms: Option<u64>) -> Option<Doubt> {
+        let age_ms = age_at_start(taken_at_ms, self.started_ms)?;
+        let at = self.started_at;
+        Some(Doubt { at, age_ms })
+    }
+
+    fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {
         self.window.add(origin, record.len());
         let item = Item {
             record,
             origin,
             attempts: 0,
             is_probe: false,
+            in_doubt,
         };
         self.queue.push(item, Instant::now());
     }
@@ -267,10 +333,10 @@ impl Ship {
         self.window.has_room_for_files() && !self.files_ended
     }
 
-    /// All is shipped and kept, or nothing more can be.
-    fn is_finished(&self) -> bool {
+    /// All is shipped and kept, or a stop does not let us wait for better times.
+    fn is_finished(&self, is_stopping: bool) -> bool {
         let drained = self.files_ended && !self.spool_has_more && !self.taking;
-        let hopeless = self.pace.output() != Output::Ok;
+        let hopeless = is_stopping && self.pace.output() != Output::Ok;
         let settled = !self.settling && self.outcomes.is_empty();
         self.sources_ended
             && (hopeless || drained && self.queue.is_empty())

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::concurrency::Concurrency;
 use crate::agent::counters::Output;
 use crate::elastic;
 
-/// Requests under way at once.
-const CONCURRENCY: usize = 2;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// For items that were refused beside others that were not: a full queue in the server empties in milliseconds.
+const SHORTEST_ITEM_BACKOFF: Duration = Duration::from_millis(100);
 /// Between attempts with credentials that were refused, growing by itself up to the longest.
 const UNAUTHORIZED_STEP: Duration = Duration::from_secs(10);
 const UNAUTHORIZED_LONGEST: Duration = Duration::from_secs(60);
@@ -32,10 +33,12 @@ pub(super) struct Pace {
     max_bytes: usize,
     now_bytes: usize,
     max_items: usize,
+    concurrency: Concurrency,
 }
 
 impl Pace {
-    pub(super) fn new(limits: elastic::Limits) -> Self {
+    /// `concurrency`: requests under way at most.
+    pub(super) fn new(limits: elastic::Limits, concurrency: usize) -> Self {
         Self {
             output: Output::Ok,
             said: None,
@@ -44,6 +47,7 @@ impl Pace {
             max_bytes: limits.bytes,
             now_bytes: limits.bytes,
             max_items: limits.items,
+            concurrency: Concurrency::new(concurrency),
         }
     }
 
@@ -61,7 +65,7 @@ impl Pace {
     /// In trouble one request at a time finds out whether it is over.
     pub(super) fn may_send(&self, now: Instant, under_way: usize) -> bool {
         match self.until {
-            None => under_way < CONCURRENCY,
+            None => under_way < self.concurrency.limit(),
             Some(until) => under_way == 0 && now >= until,
         }
     }
@@ -81,15 +85,16 @@ impl Pace {
         // Several requests under way fail of one cause.
         if self.until.is_none_or(|until| until <= now) || self.output != output {
             self.failures += 1;
-        }
-        let wait = match (output, retry_after) {
-            (_, Some(wait)) => wait.min(LONGEST_BACKOFF * 10),
-            (Output::Unauthorized, None) => {
-                (UNAUTHORIZED_STEP * self.failures).min(UNAUTHORIZED_LONGEST)
+            if output != Output::Unauthorized {
+                self.concurrency.refused(1.0);
             }
+        }
+        let wait = match output {
+            Output::Unauthorized => (UNAUTHORIZED_STEP * self.failures).min(UNAUTHORIZED_LONGEST),
             _ => backoff(self.failures, luck),
         };
-        self.until = Some(now + wait);
+        // Some proxies ask for no time at all, again and again.
+        self.until = Some(now + wait.max(retry_after.unwrap_or_default()));
         self.output = output;
         if output == Output::Busy {
             self.congested();
@@ -106,6 +111,29 @@ impl Pace {
         !told
     }
 
+    /// There is news that makes another attempt worth while at once.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        self.until = self.until.map(|until| until.min(now));
+    }
+
+    /// Whether so many requests are all that may be under way.
+    pub(super) fn is_full(&self, under_way: usize) -> bool {
+        self.until.is_none() && under_way >= self.concurrency.limit()
+    }
+
+    /// How long an answer took, to a request that was sent when [`Pace::is_full`] and others waited.
+    pub(super) fn measured(&mut self, took: Duration) {
+        self.concurrency.answered(took);
+    }
+
+    /// It took this share of what was offered, 0 to 1, not now.
+    pub(super) fn refused(&mut self, share: f64) {
+        self.concurrency.refused(share);
+        if share > 0.5 {
+            self.congested();
+        }
+    }
+
     /// The server answered. `true`: a trouble that was told is over.
     pub(super) fn succeeded(&mut self) -> bool {
         self.output = Output::Ok;
@@ -116,7 +144,7 @@ impl Pace {
     }
 
     /// It took less than was offered: offer less, and more again with every success.
-    pub(super) fn congested(&mut self) {
+    fn congested(&mut self) {
         self.now_bytes = (self.now_bytes / 2).max(SMALLEST_BODY).min(self.max_bytes);
     }
 
@@ -128,8 +156,17 @@ impl Pace {
 }
 
 /// Full jitter: anything up to a bound that doubles with every failure, so that many agents don't come back at once.
-pub(super) fn backoff(failures: u32, luck: f64) -> Duration {
-    let doubled = SHORTEST_BACKOFF.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1));
+fn backoff(failures: u32, luck: f64) -> Duration {
+    jittered(SHORTEST_BACKOFF, failures, luck)
+}
+
+/// The same for items that were refused for now, by how often they were.
+pub(super) fn item_backoff(attempts: u32, luck: f64) -> Duration {
+    jittered(SHORTEST_ITEM_BACKOFF, attempts, luck)
+}
+
+fn jittered(shortest: Duration, failures: u32, luck: f64) -> Duration {
+    let doubled = shortest.saturating_mul(1 << failures.clamp(1, 16).saturating_sub(1));
     doubled.min(LONGEST_BACKOFF).mul_f64(luck)
 }
 
@@ -143,10 +180,11 @@ mod tests {
     use super::*;
 
     fn pace() -> Pace {
-        Pace::new(elastic::Limits {
+        let limits = elastic::Limits {
             bytes: 1 << 20,
             items: 100,
-        })
+        };
+        Pace::new(limits, 4)
     }
 
     #[tokio::test]
@@ -182,7 +220,12 @@ mod tests {
     #[tokio::test]
     async fn one_request_probes_after_the_wait() {
         let (mut pace, now) = (pace(), Instant::now());
-        assert!(pace.may_send(now, 1) && !pace.may_send(now, CONCURRENCY));
+        assert!(
+            pace.may_send(now, 0) && !pace.may_send(now, 1),
+            "slowly at first"
+        );
+        pace.measured(Duration::from_millis(1));
+        assert!(pace.may_send(now, 1) && pace.is_full(2));
         pace.failed(Output::Lost, None, now, 0.5);
         let until = now + Duration::from_millis(250);
         assert_eq!(pace.wake_at(), Some(until));
@@ -193,6 +236,9 @@ mod tests {
             Some(until + Duration::from_secs(7)),
             "Retry-After is kept"
         );
+        let later = until + Duration::from_secs(7);
+        pace.failed(Output::Busy, Some(Duration::ZERO), later, 0.5);
+        assert_eq!(pace.wake_at(), Some(later + Duration::from_secs(1)));
     }
 
     #[test]
@@ -202,6 +248,15 @@ mod tests {
             .collect();
         assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         assert_eq!(backoff(u32::MAX, 0.0), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn new_credentials_are_tried_at_once_and_by_one_request() {
+        let (mut pace, now) = (pace(), Instant::now());
+        pace.failed(Output::Unauthorized, None, now, 0.5);
+        assert!(!pace.may_send(now, 0));
+        pace.try_now(now);
+        assert!(pace.may_send(now, 0) && !pace.may_send(now, 1));
     }
 
     #[tokio::test]

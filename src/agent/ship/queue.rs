@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::doubt::Doubt;
 use super::files::BatchNumber;
 use crate::agent::store::{Record, SpoolKey};
 use crate::elastic::{BadItem, BulkBody};
@@ -21,6 +22,18 @@ pub(super) struct Item {
     pub attempts: u32,
     /// It waits for a person, and finds out when they have acted.
     pub is_probe: bool,
+    /// It may be in the index already: it is looked up before it is sent again.
+    pub in_doubt: Option<Doubt>,
+}
+
+impl Item {
+    /// It was sent at this time, and what became of it is not known.
+    pub(super) fn doubt(&mut self, sent_at: Instant) {
+        self.in_doubt.get_or_insert(Doubt {
+            at: sent_at,
+            age_ms: 0,
+        });
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +58,8 @@ pub(super) struct Queue {
     /// Sent again when their time has come.
     again: BTreeMap<Instant, Vec<Item>>,
     alone: VecDeque<Vec<Item>>,
+    /// The last request was one of `alone`: the others have their turn.
+    others_turn: bool,
 }
 
 impl Queue {
@@ -60,8 +75,9 @@ impl Queue {
         }
     }
 
-    /// The request never got an answer: first in line, as it was.
+    /// The request never got an answer, or was not sent yet: first in line, as it was.
     pub(super) fn put_back(&mut self, batch: Batch, now: Instant) {
+        self.others_turn = !batch.alone;
         if batch.alone {
             self.alone.push_front(batch.items);
             return;
@@ -85,10 +101,14 @@ impl Queue {
 
     /// Is there enough, or something old enough, for a request? `hurry`: anything is enough.
     pub(super) fn is_ready(&self, now: Instant, max_items: usize, hurry: bool) -> bool {
+        !self.alone.is_empty() || self.others_are_ready(now, max_items, hurry)
+    }
+
+    fn others_are_ready(&self, now: Instant, max_items: usize, hurry: bool) -> bool {
         let old = self.since.is_some_and(|since| now >= since + MAX_AGE);
         let full = self.fresh.len() >= max_items;
         let due = self.again.keys().next().is_some_and(|due| *due <= now);
-        !self.alone.is_empty() || due || (!self.fresh.is_empty() && (old || full || hurry))
+        due || (!self.fresh.is_empty() && (old || full || hurry))
     }
 
     /// When [`Queue::is_ready`] may change its answer by time alone.
@@ -105,7 +125,14 @@ impl Queue {
         body: &mut BulkBody,
     ) -> (Batch, Vec<(Item, BadItem)>) {
         let mut bad = Vec::new();
-        if let Some(items) = self.alone.pop_front() {
+        // The search for a culprit delays nobody who is not under suspicion.
+        let alone =
+            match std::mem::take(&mut self.others_turn) && self.others_are_ready(now, 1, true) {
+                true => None,
+                false => self.alone.pop_front(),
+            };
+        if let Some(items) = alone {
+            self.others_turn = true;
             let mut rest = VecDeque::from(items);
             let items = fill(&mut rest, body, &mut bad);
             if !rest.is_empty() {
@@ -163,6 +190,7 @@ mod tests {
             origin,
             attempts: 0,
             is_probe: false,
+            in_doubt: None,
         }
     }
 
@@ -238,10 +266,14 @@ mod tests {
         let mut queue = queue(&["new"], now);
         queue.split(items(&["a", "b", "c", "d", "e"]));
         assert_eq!(cut(&mut queue, now, 10), (ids(&["a", "b"]), true));
+        assert_eq!(
+            cut(&mut queue, now, 2),
+            (ids(&["new"]), false),
+            "nobody else waits for the search"
+        );
         // A limit learnt meanwhile cuts the half again.
         assert_eq!(cut(&mut queue, now, 2), (ids(&["c", "d"]), true));
         assert_eq!(cut(&mut queue, now, 2), (ids(&["e"]), true));
-        assert_eq!(cut(&mut queue, now, 2), (ids(&["new"]), false));
         assert!(queue.is_empty());
     }
 

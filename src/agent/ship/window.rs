@@ -2,15 +2,19 @@
 
 use super::queue::Origin;
 
-/// What may be under way or wait for another attempt, of each. Reached, nothing new is taken: it is safe where it is.
-const EVENTS: usize = 8_000;
-const BYTES: usize = 4 << 20;
+/// What may be under way or wait for another attempt, of each, per request that may be under way. Reached, nothing new is
+/// taken: it is safe where it is.
+const EVENTS: usize = 2_000;
+const BYTES: usize = 1 << 20;
+/// As if for so many requests at least: what waits for another attempt needs its place beside the request under way.
+const FEWEST: usize = 4;
 /// Spooled records that wait for a person (a template, a right) and are kept in memory to find out when it was done. The
 /// others go back to the spool, or one stream without a template would fill the window and stop all others.
 const PROBES: usize = 1_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
+    most: Held,
     spool: Held,
     files: Held,
     probes: usize,
@@ -25,12 +29,32 @@ pub(super) struct Held {
 }
 
 impl Held {
-    fn has_room(self) -> bool {
-        self.events < EVENTS && self.bytes < BYTES
+    fn has_room(self, most: Self) -> bool {
+        self.events < most.events && self.bytes < most.bytes
     }
 }
 
 impl Window {
+    /// For so many requests at once.
+    pub(super) fn new(concurrency: usize) -> Self {
+        let concurrency = concurrency.max(FEWEST);
+        Self {
+            most: Held {
+                events: concurrency * EVENTS,
+                bytes: concurrency * BYTES,
+            },
+            spool: Held::default(),
+            files: Held::default(),
+            probes: 0,
+            given_back: false,
+        }
+    }
+
+    /// Events from files that may be under way.
+    pub(super) fn most_events(&self) -> usize {
+        self.most.events
+    }
+
     pub(super) fn add(&mut self, origin: Origin, bytes: usize) {
         let held = self.of(origin);
         held.events += 1;
@@ -44,11 +68,11 @@ impl Window {
     }
 
     pub(super) fn has_room_for_spool(&self) -> bool {
-        self.spool.has_room()
+        self.spool.has_room(self.most)
     }
 
     pub(super) fn has_room_for_files(&self) -> bool {
-        self.files.has_room()
+        self.files.has_room(self.most)
     }
 
     pub(super) fn total(&self) -> Held {
@@ -96,22 +120,23 @@ mod tests {
     #[test]
     fn it_is_full_by_events_or_bytes_and_empties_again() {
         let spool = Origin::Spool(SpoolKey::default());
-        let mut window = Window::default();
-        window.add(spool, BYTES);
+        let mut window = Window::new(1);
+        let Held { events, bytes } = window.most;
+        window.add(spool, bytes);
         assert!(!window.has_room_for_spool() && window.has_room_for_files());
-        window.remove(spool, BYTES);
-        (0..EVENTS).for_each(|_| window.add(spool, 1));
+        window.remove(spool, bytes);
+        (0..events).for_each(|_| window.add(spool, 1));
         assert!(!window.has_room_for_spool());
         assert_eq!(
             (window.total().events, window.total().bytes),
-            (EVENTS, EVENTS)
+            (events, events)
         );
     }
 
     #[test]
     fn probes_are_bounded_and_the_rest_is_taken_again_once() {
         let spool = Origin::Spool(SpoolKey::default());
-        let mut window = Window::default();
+        let mut window = Window::new(1);
         assert!((0..PROBES).all(|_| window.keep_as_probe(spool)));
         assert!(!window.take_given_back(), "nothing was given back");
         assert!(!window.keep_as_probe(spool));

@@ -5,7 +5,9 @@ use redb::{ReadableTable, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Dropped, Record, Totals};
+use super::sealed::{self, Table::DeadLetters as DEAD_LETTERS};
+use super::totals::Totals;
+use super::{Dropped, Record};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -61,17 +63,22 @@ pub(super) fn append(
     totals: &mut Totals,
     drops: &mut Vec<Dropped>,
 ) -> anyhow::Result<()> {
+    let mut sealed = Vec::new();
     for letter in letters {
         let bytes = serde_json::to_vec(letter)?;
         let key = table.last()?.map_or(0, |(key, _)| key.value() + 1);
-        table.insert(key, bytes.as_slice())?;
+        let value = sealed::seal(DEAD_LETTERS, &key.to_le_bytes(), &bytes, &mut sealed);
+        table.insert(key, value)?;
         totals.dead_letters_mut().add(bytes.len());
         while totals.dead_letters().bytes > limit {
-            let Some((_, oldest)) = table.pop_first()? else {
+            let Some((key, oldest)) = table.pop_first()? else {
                 break;
             };
-            totals.dead_letters_mut().subtract(oldest.value().len());
-            let dropped: Option<DeadLetter> = serde_json::from_slice(oldest.value()).ok();
+            let stored = oldest.value();
+            totals
+                .dead_letters_mut()
+                .subtract(sealed::value_len(stored));
+            let dropped = read(key.value(), stored);
             let dataset =
                 dropped.and_then(|letter| Some(letter.index.split('-').nth(1)?.to_owned()));
             drops.push(Dropped {
@@ -90,20 +97,16 @@ pub(super) fn remove(
 ) -> anyhow::Result<()> {
     for key in keys {
         if let Some(letter) = table.remove(key)? {
-            totals.dead_letters_mut().subtract(letter.value().len());
+            totals
+                .dead_letters_mut()
+                .subtract(sealed::value_len(letter.value()));
         }
     }
     Ok(())
 }
 
-pub(super) fn each(
-    table: &impl ReadableTable<u64, &'static [u8]>,
-    max: usize,
-    mut each: impl FnMut(u64, DeadLetter) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    for entry in table.iter()?.take(max) {
-        let (key, value) = entry?;
-        each(key.value(), serde_json::from_slice(value.value())?)?;
-    }
-    Ok(())
+/// `None` for what is damaged.
+pub(super) fn read(key: u64, stored: &[u8]) -> Option<DeadLetter> {
+    let value = sealed::open(DEAD_LETTERS, &key.to_le_bytes(), stored)?;
+    serde_json::from_slice(value).ok()
 }

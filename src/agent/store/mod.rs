@@ -3,34 +3,47 @@
 //! [`Store`] is synchronous and has one owner, the task in [`writer`]; everybody else holds a [`StoreHandle`]. What one
 //! commit does is a value, [`Change`], so that a commit that failed (full disk) can be tried again as it was.
 
+mod agent_id;
+mod beside;
+mod damage;
 mod dead;
+mod evidence;
+mod open;
 mod record;
+mod salvage;
+mod sealed;
 mod spool;
+mod totals;
 mod writer;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use redb::{
-    ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
-    TableDefinition, TableError,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition};
+use tracing::warn;
 
+pub use self::agent_id::agent_id;
+pub use self::beside::{Beside, Verified, Waiting};
+pub use self::damage::is_full;
+use self::damage::{guarded, is_damage};
 pub use self::dead::DeadLetter;
+use self::open::Trust;
 pub use self::record::{Priority, Record};
-pub use self::spool::{Count, SpoolKey, Totals};
+pub use self::salvage::Rebuilt;
+use self::sealed::Table;
+pub use self::spool::SpoolKey;
+pub use self::totals::{Count, Totals};
 pub use self::writer::{Closed, Requests, StoreHandle, run};
 
+/// The database in its directory.
+const FILE: &str = "agent.redb";
 /// Key: priority and sequence number, so that the oldest of a class is the first of a range.
 const SPOOL: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("spool");
 const DEAD_LETTERS: TableDefinition<u64, &[u8]> = TableDefinition::new("dead_letters");
 const REGISTRY: TableDefinition<&str, &[u8]> = TableDefinition::new("registry");
 const NOTES: TableDefinition<&str, &[u8]> = TableDefinition::new("notes");
-/// Records and bytes per priority (and of the dead letters, under [`spool::DEAD`]): a start counts nothing.
-const TOTALS: TableDefinition<u8, (u64, u64)> = TableDefinition::new("totals");
-
-/// Pages redb keeps in memory. What is queued is read once and written once, so more would not pay.
-const CACHE_BYTES: usize = 4 << 20;
+/// Records and bytes per priority, and of the dead letters.
+const TOTALS: TableDefinition<u8, &[u8]> = TableDefinition::new("totals");
 
 /// How much may lie in the store.
 #[derive(Debug, Clone, Copy)]
@@ -89,27 +102,60 @@ pub struct Dropped {
 }
 
 pub struct Store {
-    path: PathBuf,
+    dir: PathBuf,
     limits: Limits,
-    /// `None` after an I/O error, until the next use opens it again: redb asks for that.
+    /// `None` after an error, until the next use opens it again: redb asks for that.
     database: Option<Database>,
     totals: Totals,
+    /// `totals` are those of the file.
+    totals_known: bool,
     next: spool::Next,
+    /// Records that were to be shipped and cannot be read; the next commit drops and counts them.
+    damaged: Vec<SpoolKey>,
+    /// Why the file can't be used any more.
+    damage: Option<String>,
+    may_rebuild: bool,
+    /// What the owner has not yet heard of.
+    rebuilt: Vec<Rebuilt>,
 }
 
 impl Store {
-    /// Opens or creates the database. A second agent on the directory is refused.
+    /// Opens or creates the database, and checks all of it. A second agent on the directory is refused; a damaged
+    /// database is set aside, and a new one made of what can be read of it ([`Store::take_rebuilt`]).
     pub fn open(data_dir: &Path, limits: Limits) -> anyhow::Result<Self> {
         std::fs::create_dir_all(data_dir)
             .with_context(|| format!("cannot create {}", data_dir.display()))?;
+        Self::open_with(data_dir, limits, true)
+    }
+
+    /// For tools: neither creates a store nor mends one.
+    pub fn open_existing(data_dir: &Path) -> anyhow::Result<Self> {
+        if !data_dir.join(FILE).exists() {
+            bail!(
+                "cannot find an agent's store in {}: --data-dir names the data_dir of the agent's configuration",
+                data_dir.display()
+            );
+        }
+        Self::open_with(data_dir, Limits::default(), false)
+    }
+
+    fn open_with(data_dir: &Path, limits: Limits, may_rebuild: bool) -> anyhow::Result<Self> {
         let mut store = Self {
-            path: data_dir.join("agent.redb"),
+            dir: data_dir.to_owned(),
             limits,
             database: None,
             totals: Totals::default(),
+            totals_known: false,
             next: spool::Next::default(),
+            damaged: Vec::new(),
+            damage: None,
+            may_rebuild,
+            rebuilt: Vec::new(),
         };
-        store.reopen()?;
+        if may_rebuild {
+            salvage::finish_interrupted(data_dir)?;
+        }
+        store.ensure_open(Trust::Checked)?;
         Ok(store)
     }
 
@@ -117,18 +163,29 @@ impl Store {
         self.limits
     }
 
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
+    /// The next use begins with setting the database aside.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damage.is_some()
+    }
+
+    /// Databases that were damaged and made anew since this was asked last.
+    pub fn take_rebuilt(&mut self) -> Vec<Rebuilt> {
+        std::mem::take(&mut self.rebuilt)
+    }
+
     /// Writes durably. Says what had to give way for it.
     pub fn commit(&mut self, change: &Change) -> anyhow::Result<Vec<Dropped>> {
-        self.reopen()?;
-        let outcome = self.try_commit(change);
-        if outcome.is_err() {
-            self.database = None;
-        }
-        outcome
+        self.ensure_open(Trust::Known)?;
+        let outcome = guarded(|| self.try_commit(change));
+        self.judged(outcome)
     }
 
     /// The next records to ship, oldest first, none twice in the life of this process; at least one if there is any.
@@ -141,7 +198,8 @@ impl Store {
         let taken =
             self.read(|read| next.take(&read.open_table(SPOOL)?, max_records, max_bytes))?;
         self.next = next;
-        Ok(taken)
+        self.damaged.extend(taken.damaged);
+        Ok(taken.records)
     }
 
     /// What was taken and is still there is taken again.
@@ -154,40 +212,56 @@ impl Store {
         self.read(|read| spool::oldest_ms(&read.open_table(SPOOL)?))
     }
 
+    /// `None` also for a damaged one.
     pub fn note(&mut self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         self.read(|read| {
-            let value = read.open_table(NOTES)?.get(key)?;
-            Ok(value.map(|value| value.value().to_vec()))
+            let stored = read.open_table(NOTES)?.get(key)?;
+            let value = stored
+                .as_ref()
+                .and_then(|stored| sealed::open(Table::Notes, key.as_bytes(), stored.value()));
+            if stored.is_some() && value.is_none() {
+                warn!(key, "a note in the store is damaged and forgotten");
+            }
+            Ok(value.map(<[u8]>::to_vec))
         })
     }
 
+    /// Without the damaged ones: their files are read again, and their lines recognised by their ids.
     pub fn registry(&mut self) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-        self.read(|read| {
-            use redb::ReadableTable as _;
-            let mut entries = Vec::new();
-            for entry in read.open_table(REGISTRY)?.iter()? {
-                let (key, value) = entry?;
-                entries.push((key.value().to_owned(), value.value().to_vec()));
-            }
-            Ok(entries)
-        })
+        self.read(|read| beside::registry(&read.open_table(REGISTRY)?))
     }
 
     /// The oldest dead letters.
     pub fn dead_letters(&mut self, max: usize) -> anyhow::Result<Vec<(u64, DeadLetter)>> {
+        let letters = self.dead_letters_from(0, max, usize::MAX)?;
+        let sound = |(key, letter): (u64, Option<DeadLetter>)| Some((key, letter?));
+        Ok(letters.into_iter().filter_map(sound).collect())
+    }
+
+    /// The oldest dead letters from a number on, at least one if there is any; `None` for a damaged one.
+    pub fn dead_letters_from(
+        &mut self,
+        from: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> anyhow::Result<Vec<(u64, Option<DeadLetter>)>> {
         self.read(|read| {
-            let mut letters = Vec::new();
-            dead::each(&read.open_table(DEAD_LETTERS)?, max, |key, letter| {
-                letters.push((key, letter));
-                Ok(())
-            })?;
+            let (mut letters, mut bytes) = (Vec::new(), 0);
+            for entry in read.open_table(DEAD_LETTERS)?.range(from..)?.take(max) {
+                let (key, stored) = entry?;
+                bytes += stored.value().len();
+                letters.push((key.value(), dead::read(key.value(), stored.value())));
+                if bytes >= max_bytes {
+                    break;
+                }
+            }
             Ok(letters)
         })
     }
 
     fn try_commit(&mut self, change: &Change) -> anyhow::Result<Vec<Dropped>> {
         let Some(database) = &self.database else {
-            bail!("cannot use {}: it is not open", self.path.display());
+            bail!("cannot use {}: it is not open", self.path().display());
         };
         let mut write = database.begin_write()?;
         // Two flushes instead of one, and an agent that was killed opens at once instead of reading its whole spool.
@@ -196,6 +270,7 @@ impl Store {
         let mut drops = Vec::new();
         {
             let mut table = write.open_table(SPOOL)?;
+            spool::drop_damaged(&mut table, &self.damaged, &mut totals, &mut drops)?;
             spool::remove(&mut table, &change.remove, &mut totals)?;
             let limit = self.limits.spool_bytes;
             spool::append(
@@ -210,24 +285,28 @@ impl Store {
             dead::remove(&mut table, &change.unbury, &mut totals)?;
             let limit = self.limits.dead_letter_bytes;
             dead::append(&mut table, &change.bury, limit, &mut totals, &mut drops)?;
+            let mut sealed = Vec::new();
             let mut table = write.open_table(REGISTRY)?;
             for (key, entry) in &change.registry {
+                let name = key.as_bytes();
                 match entry {
-                    Some(entry) => table.insert(key.as_str(), entry.as_slice())?,
+                    Some(entry) => {
+                        let value = sealed::seal(Table::Registry, name, entry, &mut sealed);
+                        table.insert(key.as_str(), value)?
+                    }
                     None => table.remove(key.as_str())?,
                 };
             }
             let mut table = write.open_table(NOTES)?;
             for (key, value) in &change.notes {
-                table.insert(key.as_str(), value.as_slice())?;
+                let value = sealed::seal(Table::Notes, key.as_bytes(), value, &mut sealed);
+                table.insert(key.as_str(), value)?;
             }
-            let mut table = write.open_table(TOTALS)?;
-            for (class, count) in totals.changed_since(&self.totals) {
-                table.insert(class, (count.records, count.bytes))?;
-            }
+            totals.write(&self.totals, &mut write.open_table(TOTALS)?)?;
         }
         write.commit()?;
         (self.totals, self.next) = (totals, next);
+        self.damaged.clear();
         Ok(drops)
     }
 
@@ -235,80 +314,30 @@ impl Store {
         &mut self,
         work: impl FnOnce(&ReadTransaction) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        self.reopen()?;
+        self.ensure_open(Trust::Known)?;
         let Some(database) = &self.database else {
-            bail!("cannot use {}: it is not open", self.path.display());
+            bail!("cannot use {}: it is not open", self.path().display());
         };
-        let outcome = database
-            .begin_read()
-            .map_err(Into::into)
-            .and_then(|read| work(&read));
-        if outcome.is_err() {
-            self.database = None;
+        let outcome = guarded(|| {
+            let read = database.begin_read()?;
+            work(&read)
+        });
+        self.judged(outcome)
+    }
+
+    /// After an error the database is closed; one that is damaged is not opened again.
+    fn judged<T>(&mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        if let Err(error) = &outcome {
+            if is_damage(error) {
+                self.damage = Some(format!("{error:#}"));
+            }
+            self.close();
         }
         outcome
     }
 
-    fn reopen(&mut self) -> anyhow::Result<()> {
-        if self.database.is_some() {
-            return Ok(());
-        }
-        let database = builder()
-            .create(&self.path)
-            .map_err(|error| open_error(&self.path, error))?;
-        let write = database.begin_write()?;
-        for table in [NOTES, REGISTRY] {
-            write.open_table(table)?;
-        }
-        write.open_table(DEAD_LETTERS)?;
-        self.next.continue_after(&write.open_table(SPOOL)?)?;
-        self.totals = Totals::read(&write.open_table(TOTALS)?)?;
-        write.commit()?;
-        self.database = Some(database);
-        Ok(())
-    }
-}
-
-/// Reads dead letters, also while an agent has the store open.
-pub fn read_dead_letters(
-    data_dir: &Path,
-    each: impl FnMut(u64, DeadLetter) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let path = data_dir.join("agent.redb");
-    let database: Box<dyn ReadableDatabase> = match builder().open_read_only(&path) {
-        Ok(database) => Box::new(database) as Box<ReadOnlyDatabase>,
-        // The agent was killed: only a writer may put the file in order.
-        Err(DatabaseError::RepairAborted) => Box::new(
-            builder()
-                .open(&path)
-                .map_err(|error| open_error(&path, error))?,
-        ),
-        Err(error) => return Err(open_error(&path, error)),
-    };
-    let read = database.begin_read()?;
-    match read.open_table(DEAD_LETTERS) {
-        Ok(table) => dead::each(&table, usize::MAX, each),
-        Err(TableError::TableDoesNotExist(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// One process writes; others may read beside it.
-fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder
-        .set_cache_size(CACHE_BYTES)
-        .set_concurrency_mode(ConcurrencyMode::SingleWriter);
-    builder
-}
-
-fn open_error(path: &Path, error: DatabaseError) -> anyhow::Error {
-    let dir = path.parent().unwrap_or(path).display();
-    match error {
-        DatabaseError::DatabaseAlreadyOpen => {
-            anyhow::anyhow!("cannot use {dir}: another ethmon agent (or tool) has it open")
-        }
-        error => anyhow::Error::new(error).context(format!("cannot open {}", path.display())),
+    fn path(&self) -> PathBuf {
+        self.dir.join(FILE)
     }
 }
 

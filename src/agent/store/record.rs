@@ -20,6 +20,14 @@ pub enum Priority {
 impl Priority {
     pub const ALL: [Self; 3] = [Self::Metrics, Self::Client, Self::Chain];
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Client => "client",
+            Self::Chain => "chain",
+        }
+    }
+
     pub fn of(stream: DataStream) -> Self {
         match (stream, stream.module()) {
             (DataStream::BeaconEvent | DataStream::Block, _) => Self::Chain,
@@ -76,6 +84,11 @@ impl Record {
             id_at,
             document_at,
         })
+    }
+
+    /// Whether [`Record::read`] gave `None` because somebody newer wrote it.
+    pub(super) fn is_of_later_version(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|version| *version > VERSION)
     }
 
     pub fn as_bytes(&self) -> &[u8] {

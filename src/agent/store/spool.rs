@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use redb::{ReadableTable, Table};
 
+use super::sealed::{self, Table::Spool as SPOOL};
+use super::totals::{CLASSES, Totals};
 use super::{Dropped, Priority, Record};
 
 /// Where a record lies: its class and its number in the order of arrival.
@@ -12,74 +14,29 @@ pub struct SpoolKey {
     sequence: u64,
 }
 
-/// Under which the totals of the dead letters are kept, beside those of the priorities.
-pub(super) const DEAD: u8 = Priority::ALL.len() as u8;
-const CLASSES: usize = Priority::ALL.len();
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
-    pub records: u64,
-    pub bytes: u64,
-}
-
-impl Count {
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.records += 1;
-        self.bytes += bytes as u64;
-    }
-
-    pub(super) fn subtract(&mut self, bytes: usize) {
-        self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes as u64);
-    }
-}
-
-/// What lies in the store, kept durably with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Totals([Count; CLASSES + 1]);
-
-impl Totals {
-    pub fn spool(&self) -> Count {
-        self.0[..CLASSES]
-            .iter()
-            .fold(Count::default(), |sum, count| Count {
-                records: sum.records + count.records,
-                bytes: sum.bytes + count.bytes,
-            })
-    }
-
-    pub fn dead_letters(&self) -> Count {
-        self.0[usize::from(DEAD)]
-    }
-
-    pub(super) fn dead_letters_mut(&mut self) -> &mut Count {
-        &mut self.0[usize::from(DEAD)]
-    }
-
-    pub(super) fn read(table: &impl ReadableTable<u8, (u64, u64)>) -> anyhow::Result<Self> {
-        let mut totals = Self::default();
-        for (class, count) in totals.0.iter_mut().enumerate() {
-            if let Some(stored) = table.get(class as u8)? {
-                let (records, bytes) = stored.value();
-                *count = Count { records, bytes };
-            }
-        }
-        Ok(totals)
-    }
-
-    pub(super) fn changed_since(self, before: &Self) -> impl Iterator<Item = (u8, Count)> {
-        let before = before.0;
-        let differs = move |(class, count): &(usize, Count)| *count != before[*class];
-        let all = self.0.into_iter().enumerate().filter(differs);
-        all.map(|(class, count)| (class as u8, count))
-    }
-}
+/// The dataset of what cannot be read any more.
+const UNREADABLE: &str = "unreadable";
 
 /// The numbers that go on: of the next record to come, and per class of the next one to ship.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Next {
     append: u64,
     take: [u64; CLASSES],
+}
+
+/// Records to ship, and those that were to be shipped and are damaged.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) records: Vec<(SpoolKey, Record)>,
+    pub(super) damaged: Vec<SpoolKey>,
+}
+
+/// What a stored value holds.
+pub(super) enum Stored {
+    Record(Record),
+    /// Written by a later version; it stays for that one.
+    Later,
+    Damaged,
 }
 
 type Spool<'txn> = Table<'txn, (u8, u64), &'static [u8]>;
@@ -91,7 +48,7 @@ impl Next {
     ) -> anyhow::Result<()> {
         for priority in Priority::ALL {
             if let Some(last) = table.range(class_from(priority as u8, 0))?.next_back() {
-                self.append = self.append.max(last?.0.value().1 + 1);
+                self.append = self.append.max(last?.0.value().1.saturating_add(1));
             }
         }
         Ok(())
@@ -107,15 +64,15 @@ impl Next {
         table: &impl ReadableTable<(u8, u64), &'static [u8]>,
         max_records: usize,
         max_bytes: usize,
-    ) -> anyhow::Result<Vec<(SpoolKey, Record)>> {
+    ) -> anyhow::Result<Taken> {
         let mut sources = Vec::with_capacity(CLASSES);
         for (class, from) in self.take.iter().enumerate() {
             let mut range = table.range(class_from(class as u8, *from))?;
             let first = range.next().transpose()?;
             sources.push((first, range));
         }
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while taken.len() < max_records && bytes < max_bytes {
+        let (mut taken, mut bytes) = (Taken::default(), 0);
+        while taken.records.len() < max_records && bytes < max_bytes {
             let heads = sources.iter_mut().filter(|(head, _)| head.is_some());
             let oldest = heads.min_by_key(|(head, _)| head.as_ref().map(|(key, _)| key.value().1));
             let Some((head, range)) = oldest else { break };
@@ -124,14 +81,45 @@ impl Next {
                 break;
             };
             let (class, sequence) = key.value();
-            self.take[usize::from(class)] = sequence + 1;
-            // What cannot be read was written by a later version; it stays for that one.
-            if let Some(record) = Record::read(Bytes::copy_from_slice(value.value())) {
-                bytes += record.len();
-                taken.push((SpoolKey { class, sequence }, record));
+            let key = SpoolKey { class, sequence };
+            self.take[usize::from(class)] = sequence.saturating_add(1);
+            match read(key, value.value()) {
+                Stored::Record(record) => {
+                    bytes += record.len();
+                    taken.records.push((key, record));
+                }
+                Stored::Damaged => taken.damaged.push(key),
+                Stored::Later => {}
             }
         }
         Ok(taken)
+    }
+}
+
+pub(super) fn read(key: SpoolKey, stored: &[u8]) -> Stored {
+    let Some(value) = sealed::open(SPOOL, &key.to_bytes(), stored) else {
+        return Stored::Damaged;
+    };
+    match Record::read(Bytes::copy_from_slice(value)) {
+        Some(record) => Stored::Record(record),
+        None if Record::is_of_later_version(value) => Stored::Later,
+        None => Stored::Damaged,
+    }
+}
+
+impl SpoolKey {
+    pub(super) fn of((class, sequence): (u8, u64)) -> Self {
+        Self { class, sequence }
+    }
+
+    pub(super) fn priority(self) -> Option<Priority> {
+        Priority::ALL.get(usize::from(self.class)).copied()
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 9] {
+        let mut bytes = [self.class; 9];
+        bytes[1..].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes
     }
 }
 
@@ -143,6 +131,7 @@ pub(super) fn append(
     totals: &mut Totals,
     drops: &mut Vec<Dropped>,
 ) -> anyhow::Result<()> {
+    let mut sealed = Vec::new();
     for (priority, record) in records {
         let mut fits = true;
         while fits && totals.spool().bytes + record.len() as u64 > limit {
@@ -155,10 +144,14 @@ pub(super) fn append(
             });
         }
         if fits {
-            let class = *priority as u8;
-            table.insert((class, next.append), record.as_bytes())?;
+            let key = SpoolKey {
+                class: *priority as u8,
+                sequence: next.append,
+            };
+            let value = sealed::seal(SPOOL, &key.to_bytes(), record.as_bytes(), &mut sealed);
+            table.insert((key.class, key.sequence), value)?;
             next.append += 1;
-            totals.0[usize::from(class)].add(record.len());
+            totals.of_mut(*priority).add(record.len());
         }
     }
     Ok(())
@@ -170,11 +163,37 @@ pub(super) fn remove(
     totals: &mut Totals,
 ) -> anyhow::Result<()> {
     for key in keys {
-        if let Some(record) = table.remove((key.class, key.sequence))? {
-            totals.0[usize::from(key.class)].subtract(record.value().len());
+        remove_one(table, *key, totals)?;
+    }
+    Ok(())
+}
+
+/// Removes what was found damaged.
+pub(super) fn drop_damaged(
+    table: &mut Spool<'_>,
+    keys: &[SpoolKey],
+    totals: &mut Totals,
+    drops: &mut Vec<Dropped>,
+) -> anyhow::Result<()> {
+    for key in keys {
+        if remove_one(table, *key, totals)? {
+            drops.push(Dropped {
+                reason: "store_damaged",
+                dataset: UNREADABLE.into(),
+            });
         }
     }
     Ok(())
+}
+
+fn remove_one(table: &mut Spool<'_>, key: SpoolKey, totals: &mut Totals) -> anyhow::Result<bool> {
+    let removed = table.remove((key.class, key.sequence))?;
+    if let Some(record) = &removed {
+        totals
+            .class_mut(key.class)
+            .subtract(sealed::value_len(record.value()));
+    }
+    Ok(removed.is_some())
 }
 
 /// Removes the oldest record of the least class that is not above `incoming`, and returns its dataset. Within a class
@@ -191,18 +210,18 @@ fn drop_oldest(
         if oldest.is_none() {
             oldest = table.range(class_from(class, 0))?.next().transpose()?;
         }
-        let Some(sequence) = oldest.map(|(key, _)| key.value().1) else {
+        let Some(key) = oldest.map(|(key, _)| SpoolKey::of(key.value())) else {
             continue;
         };
-        let Some(dropped) = table.remove((class, sequence))? else {
+        let Some(dropped) = table.remove((key.class, key.sequence))? else {
             continue;
         };
-        totals.0[usize::from(class)].subtract(dropped.value().len());
-        let record = Record::read(Bytes::copy_from_slice(dropped.value()));
-        return Ok(Some(record.map_or_else(
-            || "unreadable".into(),
-            |record| record.dataset().into(),
-        )));
+        let stored = dropped.value();
+        totals.class_mut(class).subtract(sealed::value_len(stored));
+        return Ok(Some(match read(key, stored) {
+            Stored::Record(record) => record.dataset().to_owned(),
+            Stored::Later | Stored::Damaged => UNREADABLE.to_owned(),
+        }));
     }
     Ok(None)
 }
@@ -212,14 +231,11 @@ pub(super) fn oldest_ms(
 ) -> anyhow::Result<Option<u64>> {
     let mut oldest = None;
     for priority in Priority::ALL {
-        let Some(first) = table
-            .range(class_from(priority as u8, 0))?
-            .next()
-            .transpose()?
-        else {
+        let first = table.range(class_from(priority as u8, 0))?.next();
+        let Some((key, value)) = first.transpose()? else {
             continue;
         };
-        if let Some(record) = Record::read(Bytes::copy_from_slice(first.1.value())) {
+        if let Stored::Record(record) = read(SpoolKey::of(key.value()), value.value()) {
             let at = record.taken_at_ms();
             oldest = Some(oldest.map_or(at, |oldest: u64| oldest.min(at)));
         }
@@ -227,6 +243,6 @@ pub(super) fn oldest_ms(
     Ok(oldest)
 }
 
-fn class_from(class: u8, sequence: u64) -> std::ops::RangeInclusive<(u8, u64)> {
+pub(super) fn class_from(class: u8, sequence: u64) -> std::ops::RangeInclusive<(u8, u64)> {
     (class, sequence)..=(class, u64::MAX)
 }

@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
-use super::{Change, Priority, Record, SpoolKey, Store, Totals};
+use super::{Change, Limits, Priority, Record, SpoolKey, Store, Totals};
 use crate::agent::counters::Counters;
 use crate::tasks;
 
@@ -128,6 +129,15 @@ impl StoreHandle {
         self.read(Store::oldest_ms).await
     }
 
+    /// From the next commit on.
+    pub async fn set_limits(&self, limits: Limits) -> Result<(), Closed> {
+        self.read(move |store| {
+            store.set_limits(limits);
+            Ok(())
+        })
+        .await
+    }
+
     /// Changes with every commit that appends or removes.
     pub fn totals(&self) -> watch::Receiver<Totals> {
         self.totals.clone()
@@ -161,18 +171,25 @@ pub async fn run(
     mut inbox: Requests,
     counters: Arc<Counters>,
 ) -> anyhow::Result<()> {
+    for rebuilt in store.take_rebuilt() {
+        counters.store_rebuilt(&rebuilt);
+    }
     while let Some(first) = inbox.requests.recv().await {
         let mut group = gather(first, &mut inbox.requests).await;
         let (mut failures, mut last_attempts) = (0_u32, 0);
         loop {
-            let (counters, announce) = (Arc::clone(&counters), inbox.totals.clone());
+            let (counted, announce) = (Arc::clone(&counters), inbox.totals.clone());
             let outcome;
             (store, group, outcome) = tasks::blocking(move || {
-                let outcome = group.serve(&mut store, &announce, &counters);
+                let outcome = group.serve(&mut store, &announce, &counted);
                 (store, group, outcome)
             })
             .await;
+            for rebuilt in store.take_rebuilt() {
+                counters.store_rebuilt(&rebuilt);
+            }
             let Err(error) = outcome else { break };
+            counters.store_fails.store(true, Relaxed);
             if failures == 0 {
                 error!(
                     error = format!("{error:#}"),
@@ -187,8 +204,13 @@ pub async fn run(
                     group.change.append.len()
                 )));
             }
-            tokio::time::sleep(RETRY).await;
+            // A damaged store is set aside by the next attempt.
+            let is_curable = store.is_damaged() && failures == 1;
+            if !is_curable {
+                tokio::time::sleep(RETRY).await;
+            }
         }
+        counters.store_fails.store(false, Relaxed);
         if failures > 0 {
             info!(failures, "the store can be used again");
         }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -99,6 +100,15 @@ impl Mailer {
             to: config.to.clone(),
             way,
         }
+    }
+
+    /// What no attempt outlasts, with the time its mark in the outbox takes; another process may then try.
+    pub fn longest_attempt(&self) -> TimeDelta {
+        let conversation = match &self.way {
+            Way::Smtp { limit, .. } => *limit,
+            Way::Directory(_) | Way::Memory(_) => Duration::ZERO,
+        };
+        TimeDelta::from_std(conversation * 2).unwrap_or(TimeDelta::MAX)
     }
 
     /// Sends one notice to its one recipient. Every outcome is a verdict.

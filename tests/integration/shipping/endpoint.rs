@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use ethmon::agent::counters::Output;
-use ethmon::agent::dead_letter;
+use ethmon::agent::dead_letter::{self, Filter};
 use ethmon::agent::logs::{self, Tail};
 use ethmon::agent::ship::LogBatch;
 use ethmon::agent::store::{Limits, Store};
@@ -17,7 +17,7 @@ use ethmon::event::{DataStream, Event};
 use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
 
-fn records_left(dir: &Path) -> (u64, u64) {
+pub(super) fn records_left(dir: &Path) -> (u64, u64) {
     let totals = Store::open(dir, Limits::default()).unwrap().totals();
     (totals.spool().records, totals.dead_letters().records)
 }
@@ -133,14 +133,17 @@ async fn a_refused_item_is_kept_with_its_reason_and_can_be_replayed() {
     assert_eq!(counters.refused.load(Relaxed), 1);
     assert_eq!(records_left(dir.path()), (0, 1));
     let mut listed = Vec::new();
-    dead_letter::list(dir.path(), &mut listed).unwrap();
+    dead_letter::list(dir.path(), &Filter::default(), &mut listed).unwrap();
     let listed = String::from_utf8(listed).unwrap();
     assert!(
         listed.contains("000003\t400\tdocument_parsing_exception\t"),
         "{listed}"
     );
 
-    assert_eq!(dead_letter::replay(dir.path()).unwrap(), 1);
+    assert_eq!(
+        dead_letter::replay(dir.path(), &Filter::default()).unwrap(),
+        1
+    );
     let cured = Arc::new(BulkServer::start(|_, _| Act::Serve));
     let agent = Agent::start(dir.path(), &cured.url());
     wait(&cured, |server| server.wait_for(1)).await;
@@ -178,7 +181,7 @@ async fn too_large_and_poisoned_requests_are_halved_down_to_the_culprit() {
     );
     assert!(server.requests().len() < 60, "{:?}", server.requests());
     let mut listed = Vec::new();
-    dead_letter::list(dir.path(), &mut listed).unwrap();
+    dead_letter::list(dir.path(), &Filter::default(), &mut listed).unwrap();
     let listed = String::from_utf8(listed).unwrap();
     assert!(
         listed.contains("000011\t413\ttoo_large")
@@ -308,6 +311,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
         store: agent.store.clone(),
         batches: agent.files.clone(),
         counters: Arc::clone(&agent.counters),
+        once: false,
     };
     let follow = logs::run(tail, agent.outbox.clone(), agent.stop.clone());
     let (followed, ()) = tokio::join!(follow, async {
@@ -320,11 +324,12 @@ async fn a_file_is_known_before_its_lines_are_sent() {
 }
 
 /// Lines of one file, up to `end`.
-fn lines(end: u8, events: Vec<Event>) -> LogBatch {
+pub(super) fn lines(end: u8, events: Vec<Event>) -> LogBatch {
     LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),
         entry: Some(vec![end]),
+        in_doubt: events.len(),
         events,
     }
 }

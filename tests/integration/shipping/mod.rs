@@ -3,6 +3,7 @@
 mod crash;
 mod endpoint;
 mod outage;
+mod processed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use ethmon::agent::counters::Counters;
 use ethmon::agent::envelope::Identity;
 use ethmon::agent::outbox::{Outbox, Seal};
+use ethmon::agent::process::Chain;
 use ethmon::agent::ship::{self, LogBatch, Shipper};
 use ethmon::agent::store::{self, Limits, Store, StoreHandle};
 use ethmon::config::Elasticsearch;
@@ -26,8 +28,9 @@ use crate::bulk_server::BulkServer;
 pub(crate) struct Agent {
     pub(crate) outbox: Outbox,
     store: StoreHandle,
-    files: mpsc::Sender<LogBatch>,
-    counters: Arc<Counters>,
+    pub(crate) files: mpsc::Sender<LogBatch>,
+    seal: Seal,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
     tasks: Tasks,
 }
@@ -37,7 +40,7 @@ impl Agent {
         Self::start_with(dir, config(url), ship::LIMITS)
     }
 
-    fn start_with(dir: &Path, config: Elasticsearch, limits: elastic::Limits) -> Self {
+    pub(crate) fn start_with(dir: &Path, config: Elasticsearch, limits: elastic::Limits) -> Self {
         let store = Store::open(dir, Limits::default()).unwrap();
         let (handle, requests) = StoreHandle::new(&store);
         let counters = Arc::new(Counters::default());
@@ -47,7 +50,7 @@ impl Agent {
             namespace: config.namespace.clone(),
             ..Identity::default()
         };
-        let seal = Seal::new(identity);
+        let seal = Seal::new(identity).with_processors(Chain::default(), Arc::clone(&counters));
         let (files, inbox) = mpsc::channel(4);
         let outbox = Outbox::new(
             handle.clone(),
@@ -59,7 +62,7 @@ impl Agent {
         let shipper = Shipper {
             store: handle.clone(),
             files: inbox,
-            seal,
+            seal: seal.clone(),
             client,
             counters: Arc::clone(&counters),
             limits,
@@ -71,13 +74,14 @@ impl Agent {
             outbox,
             store: handle,
             files,
+            seal,
             counters,
             stop,
             tasks,
         }
     }
 
-    async fn send(&self, ids: std::ops::Range<usize>) {
+    pub(crate) async fn send(&self, ids: std::ops::Range<usize>) {
         for id in ids {
             self.outbox.send(event(id)).await;
         }
@@ -99,15 +103,15 @@ fn config(url: &str) -> Elasticsearch {
     }
 }
 
-fn id(number: usize) -> DocumentId {
+pub(crate) fn id(number: usize) -> DocumentId {
     DocumentId::existing(format!("{number:06}"))
 }
 
-fn event(number: usize) -> Event {
+pub(crate) fn event(number: usize) -> Event {
     Event::new(DataStream::Block, id(number), slot::now()).with("ethereum.block.slot", number)
 }
 
-fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+pub(crate) fn ids(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| id(number).to_string()).collect()
 }
 

@@ -45,7 +45,7 @@ pub(super) fn check(
     let mut expected = Document::default();
     for (field, value) in fields.as_object().unwrap() {
         expected.set(
-            &format!("ethereum.{field}")
+            format!("ethereum.{field}")
                 .replace("ethereum.error", "error")
                 .replace("ethereum.service", "service"),
             value.clone(),

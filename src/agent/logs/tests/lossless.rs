@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use crate::agent::logs::client::Client;
-use crate::agent::logs::frame::Framer;
-use crate::agent::logs::multiline::Joiner;
-use crate::agent::logs::record::{Origin, Reading, event};
+use crate::agent::logs::lines::{LANES, Lines, Shape};
+use crate::agent::logs::record::{Origin, Place, Reading, event};
 use crate::agent::logs::text::ansi;
 use crate::agent::logs::text::time::Zone;
+use crate::config;
 use crate::setup::template_accepts;
 
 /// Pieces of which all formats are made, so that every branch of the parsers is entered now and then.
@@ -129,20 +129,22 @@ fn check(client: Client, bytes: &[u8]) -> Result<(), TestCaseError> {
         written_at: at,
         zone: Zone::Utc,
     };
-    let (mut framer, mut joiner) = (Framer::new(0, 1_000_000), Joiner::default());
-    let mut records = Vec::new();
-    let mut lines = Vec::new();
-    framer.push(bytes, |line| lines.push(line));
-    for line in lines.into_iter().chain(framer.finish()) {
-        let begins_record = client.begins_record(&line.text);
-        records.extend(joiner.push(line, begins_record));
-    }
-    for record in records.into_iter().chain(joiner.flush()) {
+    let section = config::Logs {
+        client,
+        ..config::Logs::default()
+    };
+    let mut lines = Lines::new(Shape::of(&section), 0, [0; LANES]);
+    let mut records = lines.push(bytes);
+    records.extend(lines.finish());
+    for record in records {
         let parsed = client.parse(&record.text, &reading);
+        let place = Place::File {
+            key: "f",
+            path: "p",
+        };
         let origin = Origin {
             agent_id: "a",
-            file_key: "f",
-            path: "p",
+            place,
             client,
         };
         let event = event(&record, parsed, origin, &reading);

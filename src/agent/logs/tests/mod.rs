@@ -5,6 +5,7 @@ mod auto;
 mod consensus;
 mod execution;
 mod golden;
+mod identity;
 mod lodestar;
 mod lossless;
 mod recorded;

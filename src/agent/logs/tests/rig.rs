@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::counters::Counters;
+use crate::agent::logs::hints::Hints;
 use crate::agent::logs::registry::{self, Kept};
 use crate::agent::logs::tail::{Pace, Tailer};
 use crate::agent::logs::{Client, Zone};
@@ -20,11 +21,9 @@ use crate::agent::ship::LogBatch;
 use crate::config;
 use crate::event::Event;
 
-const PACE: Pace = Pace {
+pub(super) const PACE: Pace = Pace {
     scan: Duration::from_millis(20),
-    join: Duration::from_millis(10),
     rotated: Duration::from_millis(100),
-    idle: Duration::from_millis(50),
     forget: Duration::from_secs(3600),
 };
 
@@ -34,14 +33,20 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// A folder of logs, a tailer that can be stopped and started, and a shipper that commits what it takes.
 pub(super) struct Rig {
     folder: TempDir,
-    pattern: &'static str,
-    pub(super) max_line_bytes: usize,
+    /// With its paths below the folder.
+    pub(super) section: config::Logs,
+    pub(super) pace: Pace,
+    pub(super) max_open: Option<usize>,
+    pub(super) is_deaf: bool,
+    pub(super) once: bool,
     pub(super) registry: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// Files with a batch that was not acknowledged: nothing after it is.
     unacknowledged: HashSet<String>,
     /// Message by document id: what Elasticsearch would hold.
     stored: BTreeMap<String, String>,
     pub(super) counters: Arc<Counters>,
+    /// For the message if it does not come.
+    awaited: String,
     running: Option<Running>,
 }
 
@@ -52,41 +57,56 @@ struct Running {
 }
 
 impl Rig {
-    pub(super) fn new(pattern: &'static str) -> Self {
+    pub(super) fn new(pattern: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            pattern,
-            max_line_bytes: 1_000,
+            section: config::Logs {
+                paths: vec![folder.path().join(pattern).to_str().unwrap().to_owned()],
+                client: Client::Generic,
+                timezone: Zone::Utc,
+                max_line_bytes: 1_000,
+                multiline: config::Multiline {
+                    timeout: Duration::from_millis(10),
+                    ..config::Multiline::default()
+                },
+                close_inactive: Duration::from_millis(50),
+                ..config::Logs::default()
+            },
+            folder,
+            pace: PACE,
+            max_open: None,
+            is_deaf: false,
+            once: false,
             registry: Arc::default(),
             unacknowledged: HashSet::new(),
             stored: BTreeMap::new(),
             counters: Arc::default(),
+            awaited: String::new(),
             running: None,
         }
     }
 
-    pub(super) fn started(pattern: &'static str) -> Self {
+    pub(super) fn started(pattern: &str) -> Self {
         let mut rig = Self::new(pattern);
         rig.start();
         rig
     }
 
     pub(super) fn start(&mut self) {
-        let section = config::Logs {
-            paths: vec![self.path(self.pattern).to_str().unwrap().to_owned()],
-            client: Client::Generic,
-            timezone: Zone::Utc,
-            max_line_bytes: self.max_line_bytes,
-            ..config::Logs::default()
-        };
         let stop = CancellationToken::new();
         let (sender, batches) = mpsc::channel(2);
         let kept = self.registry.lock().unwrap().clone();
         let (known, _) = registry::load(kept.into_iter().collect());
-        let mut tailer = Tailer::new(vec![section], known, sender, PACE).unwrap();
-        tailer.agent_id = "agent".into();
+        let sections = vec![self.section.clone()];
+        let mut tailer = Tailer::new(sections, known, sender, self.pace).unwrap();
         tailer.counters = self.counters.clone();
+        tailer.agent_id = "agent".into();
         tailer.stop = stop.clone();
+        tailer.once = self.once;
+        tailer.slots.most = self.max_open.unwrap_or(tailer.slots.most);
+        if self.is_deaf {
+            tailer.hints = Hints::deaf();
+        }
         let registry = self.registry.clone();
         tailer.keep = Box::new(move |changes| {
             changes
@@ -123,7 +143,12 @@ impl Rig {
         let batches = &mut self.running.as_mut().unwrap().batches;
         let batch = match tokio::time::timeout(LIMIT, batches.recv()).await {
             Ok(batch) => batch.expect("the tailer ended"),
-            Err(_) => panic!("nothing came; stored: {:?}", self.stored.values()),
+            Err(_) => panic!(
+                "nothing came; {} stored, awaited: {}, counted: {:?}",
+                self.stored.len(),
+                self.awaited,
+                self.counters.tallies().counted
+            ),
         };
         self.store(&batch);
         let messages = batch
@@ -155,6 +180,20 @@ impl Rig {
         }
     }
 
+    /// Takes batches until the tailer ends by itself. Returns all messages that are stored.
+    pub(super) async fn take_to_the_end(&mut self) -> Vec<&str> {
+        let mut running = self.running.take().unwrap();
+        while let Some(batch) = running.batches.recv().await {
+            self.store(&batch);
+            self.commit(batch, true);
+        }
+        tokio::task::spawn_blocking(|| running.thread.join())
+            .await
+            .unwrap()
+            .unwrap();
+        self.stored.values().map(String::as_str).collect()
+    }
+
     /// Takes batches until these lines, and no others, are stored.
     pub(super) async fn expect(&mut self, lines: &[&str]) {
         let mut expected: Vec<&str> = lines.to_vec();
@@ -165,10 +204,10 @@ impl Rig {
             if stored == expected {
                 return;
             }
-            assert!(
-                stored.len() <= expected.len(),
-                "stored: {stored:?}, expected: {expected:?}"
-            );
+            let surplus = difference(&stored, &expected);
+            assert!(surplus.is_empty(), "stored more than expected: {surplus:?}");
+            let missing = difference(&expected, &stored);
+            self.awaited = format!("{:?}", &missing[..missing.len().min(5)]);
             self.take(true).await;
         }
     }
@@ -244,4 +283,17 @@ pub(super) fn is_open(path: &std::path::Path) -> bool {
     let open = fs::read_dir("/proc/self/fd").unwrap();
     open.flatten()
         .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == path))
+}
+
+/// What the first holds more often than the second; both are sorted.
+fn difference<'a>(left: &[&'a str], right: &[&str]) -> Vec<&'a str> {
+    let mut right = right.iter().peekable();
+    let mut more = Vec::new();
+    for text in left {
+        while right.next_if(|other| *other < text).is_some() {}
+        if right.next_if(|other| *other == text).is_none() {
+            more.push(*text);
+        }
+    }
+    more
 }

@@ -6,6 +6,8 @@ use std::fs;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use crate::agent::logs::UNREAD;
+
 use super::rig::{Rig, is_open, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,6 +17,29 @@ async fn a_partial_line_waits_for_its_end() {
     rig.expect(&["one"]).await;
     rig.append("a.log", "o\n");
     rig.expect(&["one", "two"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_it_reads_all_there_is_and_goes_on_there_the_next_time() {
+    let mut rig = Rig::new("*.log");
+    rig.once = true;
+    rig.append("a.log", "one\ntrace\n  at x\n");
+    rig.append("b.log", "two\nwithout an end");
+    rig.append("c.log", "");
+    rig.start();
+    let mut stored = rig.take_to_the_end().await;
+    stored.sort_unstable();
+    assert_eq!(stored, ["one", "trace\n  at x", "two", "without an end"]);
+    assert_eq!(rig.counters.tallies().counted.get(UNREAD), None);
+
+    rig.append("a.log", "three\n");
+    rig.start();
+    let mut stored = rig.take_to_the_end().await;
+    stored.sort_unstable();
+    assert_eq!(
+        stored,
+        ["one", "three", "trace\n  at x", "two", "without an end"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +66,9 @@ async fn a_renamed_file_is_read_to_its_end_whether_its_new_name_matches_or_not()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_file_is_read_to_its_end_and_forgotten() {
-    let mut rig = Rig::started("*.log");
+    let mut rig = Rig::new("*.log");
+    rig.pace.forget = std::time::Duration::from_millis(100);
+    rig.start();
     rig.append("a.log", "one\n");
     rig.expect(&["one"]).await;
     rig.append("a.log", "two\nno end");
@@ -113,7 +140,7 @@ async fn after_a_kill_only_what_was_not_acknowledged_comes_again_under_the_same_
 #[tokio::test(flavor = "multi_thread")]
 async fn long_lines_and_bytes_that_are_no_text_are_counted() {
     let mut rig = Rig::new("a.log");
-    rig.max_line_bytes = 4;
+    rig.section.max_line_bytes = 4;
     rig.start();
     rig.append("a.log", b"12345678\n\xff\nok\n");
     rig.expect(&["1234", "\u{fffd}", "ok"]).await;

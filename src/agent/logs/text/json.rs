@@ -60,7 +60,7 @@ impl<'a> Envelope<'a> {
                 continue;
             }
             let value = plain(raw);
-            if !self.take_usual(&key, &value, reading) {
+            if let Some(value) = self.take_usual(&key, value, reading) {
                 self.pairs.0.push((key, value));
             }
         }
@@ -73,8 +73,13 @@ impl<'a> Envelope<'a> {
         self.pairs.0.extend(dotted);
     }
 
-    /// Whether the key is one that every record has.
-    fn take_usual(&mut self, key: &str, value: &Cow<'a, str>, reading: &Reading) -> bool {
+    /// Gives the value back where the key is none that every record has.
+    fn take_usual(
+        &mut self,
+        key: &str,
+        value: Cow<'a, str>,
+        reading: &Reading,
+    ) -> Option<Cow<'a, str>> {
         let slot = match key {
             "message" | "msg" | "short_message" => &mut self.message,
             "logger" | "module" | "prefix" | "target" | "class" | "topics" | "logger_name"
@@ -85,20 +90,20 @@ impl<'a> Envelope<'a> {
             }
             "level" | "lvl" | "severity" | "log.level" if self.level.is_none() => {
                 let number = || Level::of_syslog(value.parse().ok()?);
-                self.level = Level::parse(value).or_else(number);
-                return self.level.is_some();
+                self.level = Level::parse(&value).or_else(number);
+                return self.level.is_none().then_some(value);
             }
             "time" | "ts" | "t" | "timestamp" | "@timestamp" if self.time.is_none() => {
-                self.time = any_time(value, reading);
-                return self.time.is_some();
+                self.time = any_time(&value, reading);
+                return self.time.is_none().then_some(value);
             }
-            _ => return false,
+            _ => return Some(value),
         };
         if !slot.is_empty() {
-            return false;
+            return Some(value);
         }
-        slot.clone_from(value);
-        true
+        *slot = value;
+        None
     }
 
     /// `{"message", "code", "stack"}`

@@ -72,13 +72,15 @@ impl Zone {
         let last_year = (latest + TimeDelta::days(1)).year();
         (last_year - 9..=last_year).rev().find_map(|year| {
             let date = NaiveDate::from_ymd_opt(year, month, day)?;
+            // No zone is so far from UTC: most often the coming year is out of the question.
+            if date > latest.date_naive() + TimeDelta::days(1) {
+                return None;
+            }
             self.resolve(date.and_time(time))
                 .filter(|resolved| resolved.at <= latest)
         })
     }
-}
 
-impl Zone {
     /// A time whose date was not printed: the latest that is not after `reference`.
     pub(in crate::agent::logs) fn resolve_dateless(
         self,
@@ -204,7 +206,11 @@ pub(in crate::agent::logs) fn clock(text: &str) -> Option<(NaiveTime, &str)> {
         // A full stop or a comma of the sentence is no fraction.
         used += if count > 0 { 1 + count } else { 0 };
     }
-    let time = NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?;
+    let time = match second {
+        // A leap second.
+        60 => NaiveTime::from_hms_nano_opt(hour, minute, 59, 1_000_000_000 + nanos)?,
+        _ => NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
+    };
     Some((time, &text[used..]))
 }
 
@@ -319,6 +325,10 @@ mod tests {
             );
         }
         assert_eq!(parse_full("yesterday", zone), None);
+        assert!(clock("23:59:60.250").is_some(), "a leap second");
+        for no_time in ["24:00:00.000", "1:2:3.000", "12:34:5x.789", "é2:34:56.78"] {
+            assert_eq!(clock(no_time), None, "{no_time}");
+        }
         assert!(serde_json::from_str::<Zone>("\"Mars\"").is_err());
     }
 }

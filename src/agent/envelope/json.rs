@@ -1,0 +1,38 @@
+//! Writes JSON into memory, which cannot fail.
+
+use serde_json::Value;
+
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &Value) {
+    write_name(out, name);
+    write_value(out, value);
+}
+
+pub(super) fn write_name(out: &mut Vec<u8>, name: &str) {
+    write_string(out, name);
+    out.push(b':');
+}
+
+pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::String(text) => write_string(out, text),
+        value => write_any(out, value),
+    }
+}
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    // One byte after the other without a way out in between: many are looked at in one step.
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    let is_plain = !text.bytes().fold(false, |any, byte| any | is_special(byte));
+    if is_plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write_any(out, text);
+    }
+}
+
+fn write_any(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok());
+}

@@ -1,0 +1,162 @@
+//! Whose turn it is: files with something to read take turns, the others are looked at ever more rarely. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A followed file, for as long as it is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Id(pub(super) u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    ready: VecDeque<Id>,
+    /// Ready, and waiting until another file is closed.
+    waiting: VecDeque<Id>,
+    looks: BTreeSet<(Instant, Id)>,
+    states: BTreeMap<Id, State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Waiting,
+    LookAt(Instant),
+}
+
+impl Schedule {
+    /// It has something to read: its turn comes after those that have so already.
+    pub(super) fn ready(&mut self, id: Id) {
+        if matches!(self.states.get(&id), Some(State::Ready | State::Waiting)) {
+            return;
+        }
+        self.remove(id);
+        self.ready.push_back(id);
+        self.states.insert(id, State::Ready);
+    }
+
+    /// It can't be opened until another is closed.
+    pub(super) fn wait(&mut self, id: Id) {
+        self.remove(id);
+        self.waiting.push_back(id);
+        self.states.insert(id, State::Waiting);
+    }
+
+    /// It is looked at then, unless it is ready before.
+    pub(super) fn look_at(&mut self, id: Id, at: Instant) {
+        self.remove(id);
+        self.looks.insert((at, id));
+        self.states.insert(id, State::LookAt(at));
+    }
+
+    pub(super) fn remove(&mut self, id: Id) {
+        match self.states.remove(&id) {
+            Some(State::Ready) => self.ready.retain(|other| *other != id),
+            Some(State::Waiting) => self.waiting.retain(|other| *other != id),
+            Some(State::LookAt(at)) => drop(self.looks.remove(&(at, id))),
+            None => {}
+        }
+    }
+
+    /// The next turn.
+    pub(super) fn next(&mut self) -> Option<Id> {
+        let id = self.ready.pop_front()?;
+        self.states.remove(&id);
+        Some(id)
+    }
+
+    /// The first of those that wait for a place and may have one is ready.
+    pub(super) fn admit(&mut self, may_open: impl Fn(Id) -> bool) {
+        let first = self.waiting.iter().copied().find(|id| may_open(*id));
+        if let Some(id) = first {
+            self.remove(id);
+            self.ready(id);
+        }
+    }
+
+    /// Neither read nor to be read.
+    pub(super) fn is_at_rest(&self, id: Id) -> bool {
+        matches!(self.states.get(&id), Some(State::LookAt(_)))
+    }
+
+    pub(super) fn is_unknown(&self, id: Id) -> bool {
+        !self.states.contains_key(&id)
+    }
+
+    pub(super) fn turns(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The next whose time to be looked at has come.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Id> {
+        let (at, id) = self.looks.first().copied()?;
+        (at <= now).then(|| {
+            self.remove(id);
+            id
+        })
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.looks.first().map(|(at, _)| *at)
+    }
+}
+
+/// How long until a file that has been quiet for so long is looked at again: an eighth of that, within bounds.
+pub(super) fn rest(quiet: Duration, least: Duration) -> Duration {
+    const MOST: u32 = 10;
+    (quiet / 8).clamp(least, least * MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_go_round_and_a_file_is_in_one_place() {
+        let now = Instant::now();
+        let mut schedule = Schedule::default();
+        let [a, b, c] = [Id(1), Id(2), Id(3)];
+        schedule.ready(a);
+        schedule.look_at(b, now + Duration::from_secs(1));
+        schedule.ready(b);
+        schedule.ready(a);
+        assert_eq!(schedule.due(now + Duration::from_secs(2)), None);
+        assert_eq!((schedule.next(), schedule.turns()), (Some(a), 1));
+        schedule.ready(a);
+        assert_eq!(
+            [schedule.next(), schedule.next(), schedule.next()],
+            [Some(b), Some(a), None]
+        );
+
+        schedule.wait(a);
+        schedule.wait(c);
+        schedule.ready(a);
+        assert_eq!(schedule.next(), None, "it still waits");
+        schedule.admit(|_| true);
+        assert_eq!(schedule.next(), Some(a));
+        assert!(schedule.has_waiting());
+
+        schedule.look_at(a, now + Duration::from_secs(2));
+        schedule.look_at(b, now + Duration::from_secs(1));
+        assert_eq!(schedule.due(now), None);
+        assert_eq!(schedule.next_look(), Some(now + Duration::from_secs(1)));
+        let later = now + Duration::from_secs(2);
+        assert_eq!(
+            [schedule.due(later), schedule.due(later)],
+            [Some(b), Some(a)]
+        );
+    }
+
+    #[test]
+    fn a_quiet_file_is_looked_at_ever_more_rarely() {
+        let second = Duration::from_secs(1);
+        assert_eq!(rest(Duration::ZERO, second), second);
+        assert_eq!(rest(40 * second, second), 5 * second);
+        assert_eq!(rest(4_000 * second, second), 10 * second);
+    }
+}

@@ -1,0 +1,69 @@
+//! How many files may be open at once: what the process may have, and what a section may have of it.
+
+use std::collections::BTreeMap;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::schedule::Id;
+use crate::config;
+
+/// More open files would not make reading faster.
+const MOST: usize = 1_024;
+
+/// Even under the tightest limit.
+const LEAST: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    pub(super) most: usize,
+    of_section: Vec<Option<usize>>,
+    open: BTreeMap<Id, usize>,
+}
+
+impl Slots {
+    /// Half of what the process may open: the rest is for the store, connections and other collectors.
+    pub(super) fn new(sections: &[config::Logs]) -> Self {
+        let limit = getrlimit(Resource::Nofile).current;
+        let half = limit.and_then(|limit| usize::try_from(limit / 2).ok());
+        let of_section = |config: &config::Logs| {
+            let own = config.max_open_files?;
+            usize::try_from(own.get()).ok()
+        };
+        Self {
+            most: half.unwrap_or(MOST).clamp(LEAST, MOST),
+            of_section: sections.iter().map(of_section).collect(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has_room(&self, section: usize) -> bool {
+        let in_section = || {
+            self.open
+                .values()
+                .filter(|other| **other == section)
+                .count()
+        };
+        self.open.len() < self.most
+            && self.of_section[section].is_none_or(|most| in_section() < most)
+    }
+
+    pub(super) fn free(&self) -> usize {
+        self.most.saturating_sub(self.open.len())
+    }
+
+    pub(super) fn opened(&mut self, id: Id, section: usize) {
+        self.open.insert(id, section);
+    }
+
+    pub(super) fn closed(&mut self, id: Id) {
+        self.open.remove(&id);
+    }
+
+    /// Files whose closing would make room for one of the section.
+    pub(super) fn in_the_way(&self, section: usize) -> impl Iterator<Item = Id> {
+        let is_full = self.open.len() >= self.most;
+        let open = self.open.iter();
+        open.filter(move |(_, other)| is_full || **other == section)
+            .map(|(id, _)| *id)
+    }
+}

@@ -1,0 +1,254 @@
+//! The one type that travels: a document on its way to a data stream. Knows nobody.
+
+mod document;
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use self::document::{Document, Path};
+
+/// Where a document goes. The name is `TYPE-DATASET-NAMESPACE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DataStream {
+    BeaconEvent,
+    Block,
+    Node,
+    Execution,
+    ClientLog,
+    SystemCpu,
+    SystemLoad,
+    SystemMemory,
+    SystemNetwork,
+    SystemFilesystem,
+    SystemDiskio,
+    SystemProcessSummary,
+    NetworkBlock,
+    Reorg,
+    HeadSplit,
+    Alert,
+    AgentReport,
+}
+
+impl DataStream {
+    pub const ALL: [Self; 17] = [
+        Self::BeaconEvent,
+        Self::Block,
+        Self::Node,
+        Self::Execution,
+        Self::ClientLog,
+        Self::SystemCpu,
+        Self::SystemLoad,
+        Self::SystemMemory,
+        Self::SystemNetwork,
+        Self::SystemFilesystem,
+        Self::SystemDiskio,
+        Self::SystemProcessSummary,
+        Self::NetworkBlock,
+        Self::Reorg,
+        Self::HeadSplit,
+        Self::Alert,
+        Self::AgentReport,
+    ];
+
+    /// `logs` or `metrics`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::BeaconEvent
+            | Self::Block
+            | Self::ClientLog
+            | Self::NetworkBlock
+            | Self::Reorg
+            | Self::HeadSplit
+            | Self::Alert => "logs",
+            _ => "metrics",
+        }
+    }
+
+    /// `ethereum.block`, `system.cpu`, …: also `event.dataset`.
+    pub fn dataset(self) -> &'static str {
+        match self {
+            Self::BeaconEvent => "ethereum.beacon_event",
+            Self::Block => "ethereum.block",
+            Self::Node => "ethereum.node",
+            Self::Execution => "ethereum.execution",
+            Self::ClientLog => "ethereum.client",
+            Self::SystemCpu => "system.cpu",
+            Self::SystemLoad => "system.load",
+            Self::SystemMemory => "system.memory",
+            Self::SystemNetwork => "system.network",
+            Self::SystemFilesystem => "system.filesystem",
+            Self::SystemDiskio => "system.diskio",
+            Self::SystemProcessSummary => "system.process.summary",
+            Self::NetworkBlock => "ethereum.network_block",
+            Self::Reorg => "ethereum.reorg",
+            Self::HeadSplit => "ethereum.head_split",
+            Self::Alert => "ethmon.alert",
+            Self::AgentReport => "ethmon.agent",
+        }
+    }
+
+    /// `event.module`: the part of the dataset before the first dot.
+    pub fn module(self) -> &'static str {
+        self.dataset().split('.').next().unwrap_or_default()
+    }
+
+    pub fn name(self, namespace: &str) -> String {
+        format!("{}-{}-{namespace}", self.kind(), self.dataset())
+    }
+
+    /// The reverse of `TYPE-DATASET`, as spooled records and rules name streams.
+    pub fn from_prefix(prefix: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stream| {
+            prefix
+                .strip_prefix(stream.kind())
+                .and_then(|rest| rest.strip_prefix('-'))
+                == Some(stream.dataset())
+        })
+    }
+
+    /// `TYPE-DATASET`: the stream without its namespace.
+    pub fn prefix(self) -> String {
+        format!("{}-{}", self.kind(), self.dataset())
+    }
+}
+
+/// A document's stable `_id`: the same fact always hashes to the same id, so that sending it twice stores it once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentId(String);
+
+impl DocumentId {
+    /// Hashes the parts with their lengths, so that `["a", "bc"]` and `["ab", "c"]` differ. 128 bits, hexadecimal.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+        let mut id = String::with_capacity(32);
+        for byte in &hasher.finalize()[..16] {
+            id.push(digit(byte >> 4));
+            id.push(digit(byte & 15));
+        }
+        Self(id)
+    }
+
+    /// An id that was already given, read back from the spool or from Elasticsearch.
+    pub fn existing(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A document and where it goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    pub stream: DataStream,
+    pub id: DocumentId,
+    pub document: Document,
+}
+
+impl Event {
+    /// An event whose document has `@timestamp` set and nothing else.
+    pub fn new(stream: DataStream, id: DocumentId, at: DateTime<Utc>) -> Self {
+        Self {
+            stream,
+            id,
+            document: Document::at(at),
+        }
+    }
+
+    /// Sets a field by its dotted path and returns the event, for building in one expression.
+    #[must_use]
+    pub fn with(mut self, path: impl Into<Path>, value: impl Into<Value>) -> Self {
+        self.document.set(path, value);
+        self
+    }
+
+    /// As [`Event::with`], leaving the field out where there is no value.
+    #[must_use]
+    pub fn with_some(mut self, path: impl Into<Path>, value: Option<impl Into<Value>>) -> Self {
+        self.document.set_some(path, value);
+        self
+    }
+}
+
+/// RFC 3339, UTC, milliseconds: the resolution of Elasticsearch's `date`.
+pub fn timestamp(at: DateTime<Utc>) -> String {
+    let (date, time) = (at.date_naive(), at.time());
+    let ms = time.nanosecond() / 1_000_000;
+    let (Ok(year @ 0..=9_999), 0..1_000) = (u32::try_from(date.year()), ms) else {
+        // A leap second, or beyond what four digits can say.
+        return at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    };
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |end: usize, digits: usize, mut number: u32| {
+        for digit in text[end - digits..end].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(4, 4, year);
+    put(7, 2, date.month());
+    put(10, 2, date.day());
+    put(13, 2, time.hour());
+    put(16, 2, time.minute());
+    put(19, 2, time.second());
+    put(23, 3, ms);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_names_follow_the_scheme() {
+        assert_eq!(
+            DataStream::Block.name("default"),
+            "logs-ethereum.block-default"
+        );
+        for stream in DataStream::ALL {
+            assert_eq!(DataStream::from_prefix(&stream.prefix()), Some(stream));
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_chrono_writes_them() {
+        let leap = "2016-12-31T23:59:60.250Z";
+        for text in [
+            "1970-01-01T00:00:00.000Z",
+            "2025-11-21T09:09:52.099Z",
+            "9999-12-31T23:59:59.999Z",
+            "-0001-01-01T00:00:00.000Z",
+            "+10000-01-01T00:00:00.001Z",
+            leap,
+        ] {
+            assert_eq!(timestamp(text.parse().unwrap()), text);
+        }
+        let with_ns = "2025-11-21T09:09:52.099999999Z".parse().unwrap();
+        assert_eq!(timestamp(with_ns), "2025-11-21T09:09:52.099Z");
+    }
+
+    #[test]
+    fn ids_depend_on_the_parts_and_not_on_their_joint() {
+        assert_eq!(DocumentId::of(&["a", "bc"]), DocumentId::of(&["a", "bc"]));
+        assert_ne!(DocumentId::of(&["a", "bc"]), DocumentId::of(&["ab", "c"]));
+        // The id of a line must not change from one version to the next.
+        let id = "ae6121c88ba555f64c3d812123eb799d";
+        assert_eq!(DocumentId::of(&["a"]).as_str(), id);
+    }
+}
