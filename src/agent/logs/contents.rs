@@ -23,75 +23,79 @@ pub(super) struct OnDisk<'a> {
 }
 
 impl Contents for OnDisk<'_> {
-    fn holds(&mut self, known: &Entry, seen: usize) -> bool {
+    fn holds(&mut self, known: &Entry, seen: usize) -> Option<bool> {
         let found = &self.found[seen];
         let is_same_place = known.node == found.seen.node;
         let offset = known.position.offset;
         let Some(anchor) = &known.position.anchor else {
-            return true;
+            return Some(true);
         };
         if offset == 0 || is_same_place && !found.has_changed {
-            return true;
+            return Some(true);
         }
         if found.seen.packed.is_some() {
             // The usual case, a file that was read whole and then packed, is known without unpacking it.
             let is_whole = offset == known.size_seen && found.seen.holds_exactly(offset);
-            return is_same_place
-                || is_whole
-                || known.is_read_whole(found.seen.size)
-                || with_file(found, |file| gzip::anchor_at(file, offset)).as_ref() == Some(anchor);
+            if is_same_place || is_whole || known.is_read_whole(found.seen.size) {
+                return Some(true);
+            }
+            return with_file(found, |file| {
+                gzip::anchor_at(file, offset).as_ref() == Some(anchor)
+            });
         }
         with_file(found, |file| {
-            bytes_before(file, offset, Anchor::MAX_BYTES).ok().flatten()
+            let before = bytes_before(file, offset, Anchor::MAX_BYTES).ok().flatten();
+            before.is_some_and(|before| is_anchor(anchor, &before))
         })
-        .is_some_and(|before| is_anchor(anchor, &before))
     }
 
-    fn is_copy(&mut self, seen: usize, original: usize) -> bool {
+    fn is_copy(&mut self, seen: usize, original: usize) -> Option<bool> {
         let (copy, original) = (&self.found[seen], &self.found[original]);
         let end_of_plain = |found: &Found, end: u64| {
-            let before = with_file(found, |file| {
-                bytes_before(file, end, Anchor::MAX_BYTES).ok().flatten()
-            });
-            before.map(|before| Anchor::of(&before))
+            with_file(found, |file| {
+                let before = bytes_before(file, end, Anchor::MAX_BYTES).ok().flatten();
+                before.map(|before| Anchor::of(&before))
+            })
         };
         match (copy.seen.packed, original.seen.packed) {
             (None, None) => {
                 let end = copy.seen.size;
-                let anchor = end_of_plain(copy, end);
-                anchor.is_some() && anchor == end_of_plain(original, end)
+                let anchor = end_of_plain(copy, end)?;
+                Some(anchor.is_some() && anchor == end_of_plain(original, end)?)
             }
             (Some(bytes), None) => {
                 let bytes = u64::from(bytes);
                 if bytes >= original.seen.size {
-                    return bytes == original.seen.size;
+                    return Some(bytes == original.seen.size);
                 }
+                let question = (copy.seen.node, copy.seen.size, original.seen.node);
+                if let Some(answer) = self.answers.get(&question) {
+                    return Some(*answer);
+                }
+                let anchor = with_file(copy, |file| gzip::anchor_at(file, bytes))?;
+                let answer = anchor.is_some() && anchor == end_of_plain(original, bytes)?;
                 if self.answers.len() > MAX_ANSWERS {
                     self.answers.clear();
                 }
-                let question = (copy.seen.node, copy.seen.size, original.seen.node);
-                *self.answers.entry(question).or_insert_with(|| {
-                    let anchor = with_file(copy, |file| gzip::anchor_at(file, bytes));
-                    anchor.is_some() && anchor == end_of_plain(original, bytes)
-                })
+                self.answers.insert(question, answer);
+                Some(answer)
             }
-            (None, Some(_)) => original.seen.holds_exactly(copy.seen.size),
+            (None, Some(_)) => Some(original.seen.holds_exactly(copy.seen.size)),
             (Some(_), Some(_)) => {
-                (copy.seen.size, copy.seen.packed) == (original.seen.size, original.seen.packed)
+                let facts = |found: &Found| (found.seen.size, found.seen.packed);
+                Some(facts(copy) == facts(original))
             }
         }
     }
 }
 
 /// Asks the file; nothing where its path leads elsewhere by now.
-fn with_file<T>(found: &Found, ask: impl FnOnce(&File) -> Option<T>) -> Option<T> {
+fn with_file<T>(found: &Found, ask: impl FnOnce(&File) -> T) -> Option<T> {
     if let Some(file) = &found.file {
-        return ask(file);
+        return Some(ask(file));
     }
     let file = open(&found.seen.path).ok()?;
     let metadata = file.metadata().ok()?;
     let node = found.seen.node;
-    ((metadata.dev(), metadata.ino()) == (node.device, node.inode))
-        .then(|| ask(&file))
-        .flatten()
+    ((metadata.dev(), metadata.ino()) == (node.device, node.inode)).then(|| ask(&file))
 }

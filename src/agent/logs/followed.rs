@@ -35,6 +35,9 @@ pub(super) struct Followed {
     /// When it was last seen to grow.
     pub(super) grew_at: Instant,
     pub(super) missing_since: Option<Instant>,
+    /// What its reader held when other contents took its place, and the position behind. Not handed on before it is
+    /// clear that no copy goes on there: the copy may hold the rest of a line.
+    held_back: Option<(Vec<Record>, Position)>,
     /// The registry knows all that identifies the file.
     is_kept: bool,
     /// The registry does not know where its first line is.
@@ -58,6 +61,7 @@ impl Followed {
             in_doubt_to: 0,
             grew_at: now,
             missing_since: Some(now),
+            held_back: None,
             is_kept: true,
             starts_later: false,
             is_of_last_life: true,
@@ -119,6 +123,7 @@ impl Followed {
             is_beside,
             ..
         } = found;
+        self.held_back = None;
         let entry = &mut self.entry;
         if std::mem::take(&mut self.is_doubtful) {
             self.reader = None;
@@ -214,10 +219,33 @@ impl Followed {
         self.is_kept = false;
     }
 
+    /// Other contents have its place.
+    pub(super) fn is_replaced(&mut self, now: Instant) {
+        self.held_back = self.reader.take().map(|mut reader| {
+            let records = reader.lines.finish();
+            (records, reader.lines.place())
+        });
+        self.read_to = self.entry.position.offset;
+        self.entry.is_replaced = true;
+        self.missing_since = Some(now);
+        self.is_kept = false;
+    }
+
+    /// All that can still be had of a file that nobody finds any more.
+    pub(super) fn last_records(&mut self) -> Vec<Record> {
+        match (&mut self.reader, self.held_back.take()) {
+            (Some(reader), _) => reader.lines.finish(),
+            (None, Some((records, position))) => {
+                self.entry.position = position;
+                records
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// Nobody finds it any more. It is remembered for a while.
-    pub(super) fn is_gone(&mut self, is_replaced: bool, now: DateTime<Utc>) {
+    pub(super) fn is_gone(&mut self, now: DateTime<Utc>) {
         self.close();
-        self.entry.is_replaced |= is_replaced;
         let now_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         self.entry.gone_at_ms.get_or_insert(now_ms);
         self.is_kept = false;

@@ -52,12 +52,12 @@ pub(super) enum Identity {
     },
 }
 
-/// What the files themselves answer. Files are named by their index in what was seen.
+/// What the files themselves answer, unless they have gone since. Files are named by their index in what was seen.
 pub(super) trait Contents {
     /// Whether the bytes before the place to which `known` was read are those that were read there.
-    fn holds(&mut self, known: &Entry, seen: usize) -> bool;
+    fn holds(&mut self, known: &Entry, seen: usize) -> Option<bool>;
     /// Whether `original` begins with all that `seen` has.
-    fn is_copy(&mut self, seen: usize, original: usize) -> bool;
+    fn is_copy(&mut self, seen: usize, original: usize) -> Option<bool>;
 }
 
 /// One identity for each of `seen`. A known file is given to at most one; those given to none are gone.
@@ -70,6 +70,7 @@ pub(super) fn identify(
     let index = Known::of(known);
     let mut owner: Vec<Option<usize>> = vec![None; known.len()];
     let mut identities: Vec<Option<Identity>> = vec![None; seen.len()];
+    let mut unanswered = vec![false; seen.len()];
     let mut claim = |s: usize, k: usize, identities: &mut Vec<Option<Identity>>| {
         let is_free = owner[k].is_none();
         if is_free {
@@ -81,10 +82,9 @@ pub(super) fn identify(
     // The file that stayed where it was has the first claim, then the one with the same contents.
     for (s, file) in seen.iter().enumerate() {
         for k in index.at(file.node) {
-            if is_same_file(known[k], file)
-                && contents.holds(known[k], s)
-                && claim(s, k, &mut identities)
-            {
+            let answer = is_same_file(known[k], file).then(|| contents.holds(known[k], s));
+            unanswered[s] |= answer == Some(None);
+            if answer == Some(Some(true)) && claim(s, k, &mut identities) {
                 break;
             }
         }
@@ -94,10 +94,9 @@ pub(super) fn identify(
             continue;
         }
         for k in index.like(file) {
-            if holds_contents(known[k], file)
-                && contents.holds(known[k], s)
-                && claim(s, k, &mut identities)
-            {
+            let answer = holds_contents(known[k], file).then(|| contents.holds(known[k], s));
+            unanswered[s] |= answer == Some(None);
+            if answer == Some(Some(true)) && claim(s, k, &mut identities) {
                 break;
             }
         }
@@ -106,23 +105,40 @@ pub(super) fn identify(
     let beside = Beside::of(unclaimed_files.map(|s| (s, seen[s])));
     let mut unclaimed = |s: usize| {
         let file = seen[s];
+        if is_in_the_making(file) {
+            return Identity::Undecided;
+        }
         let originals = || index.like(file).filter_map(|k| Some((k, owner[k]?)));
         let generation = next_generation(known, &index, file);
-        let copied = originals()
-            .find(|(_, original)| is_copy(seen[*original], file) && contents.is_copy(s, *original));
+        // So far a copy in the making holds nothing but the original: a busy file of the same beginning need not wait.
         let may_be_copy = |original: &Seen| !file.is_settled && begins_alike(original, file);
+        let mut is_unclear = unanswered[s];
+        let mut copied = None;
+        for (k, original) in originals() {
+            let is_whole = is_copy(seen[original], file);
+            let is_part = generation == 0 && may_be_copy(seen[original]);
+            if is_whole || is_part {
+                let answer = contents.is_copy(s, original);
+                is_unclear |= answer.is_none() || is_part && answer == Some(true);
+                if is_whole && answer == Some(true) {
+                    copied = Some(k);
+                    break;
+                }
+            }
+        }
         // Both may be new, and the original is known by the next scan.
         let mut new_originals = beside.originals(file).filter(|t| {
             let original = seen[*t];
             original.path.len() < file.path.len() && !original.head.is_empty()
         });
-        if let Some((k, _)) = copied {
+        if let Some(k) = copied {
             Identity::CopyOf(k)
-        } else if is_in_the_making(file)
+        } else if is_unclear
             || generation == 0 && file.head.is_empty()
-            || generation == 0 && originals().any(|(_, original)| may_be_copy(seen[original]))
-            || new_originals
-                .any(|t| may_be_copy(seen[t]) || is_copy(seen[t], file) && contents.is_copy(s, t))
+            || new_originals.any(|t| {
+                (may_be_copy(seen[t]) || is_copy(seen[t], file))
+                    && contents.is_copy(s, t) != Some(false)
+            })
         {
             Identity::Undecided
         } else {
@@ -153,7 +169,7 @@ fn holds_contents(known: &Entry, seen: &Seen) -> bool {
         true => known.node.inode == seen.node.inode || is_rotated,
         false => {
             // Of what is gone for long, only the whole is taken for it.
-            let is_recent = known.gone_at_ms.is_none() && !known.is_replaced;
+            let is_recent = known.gone_at_ms.is_none();
             known.fingerprint.bytes > 0
                 && seen.path != known.path
                 && is_rotated

@@ -8,6 +8,7 @@ use super::container::{self, Unwrapped, WRAPPED_BYTES};
 use super::frame::{Framer, Line};
 use super::multiline::{Joiner, Joining, Record};
 use super::recognise::Recogniser;
+use super::registry::Position;
 use crate::config::{self, Format};
 
 /// How the files of a section are cut into records.
@@ -160,6 +161,15 @@ impl Lines {
             done if done > resume => done,
             _ => 0,
         })
+    }
+
+    /// Both of them, where the bytes before can't be had any more.
+    pub(super) fn place(&self) -> Position {
+        Position {
+            offset: self.resume(),
+            anchor: None,
+            done: self.done(),
+        }
     }
 
     /// Since this was asked last.

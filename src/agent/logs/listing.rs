@@ -20,6 +20,8 @@ const MAX_DEPTH: usize = 32;
 #[derive(Default)]
 pub(super) struct Listing {
     folders: HashMap<PathBuf, Folder>,
+    /// Where something may lie that the globs name and that can't be had, and why; since this was asked last.
+    troubles: Vec<(String, String)>,
 }
 
 struct Folder {
@@ -27,12 +29,14 @@ struct Folder {
     state: Option<State>,
     is_settled: bool,
     names: Arc<[Name]>,
+    trouble: Option<String>,
 }
 
 type State = (u64, u64, i64, i64);
 
 struct Name {
     name: String,
+    is_text: bool,
     inode: u64,
     is_folder: bool,
     is_link: bool,
@@ -88,7 +92,11 @@ impl Listing {
         self.folders.clear();
     }
 
-    /// Paths that match, whatever lies there. Names that are no text are left out.
+    pub(super) fn take_troubles(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.troubles)
+    }
+
+    /// Paths that match, whatever lies there. Names that are no UTF-8 are left out: paths are fields of documents.
     pub(super) fn paths(&mut self, glob: &Glob, now: DateTime<Utc>) -> Vec<String> {
         let mut found = Vec::new();
         self.walk(&glob.root, &glob.parts, 0, now, &mut found);
@@ -129,10 +137,17 @@ impl Listing {
                 self.walk(&base.join(name), rest, depth, now, found);
             }
             Part::Pattern(pattern) => {
-                for name in self.list(base, now).iter() {
+                for name in self.list_or_say(base, now).iter() {
                     let may_lead = rest.is_empty() || name.is_folder || name.is_link;
-                    if may_lead && pattern.matches(&name.name) {
-                        self.walk(&base.join(&name.name), rest, depth, now, found);
+                    if !may_lead || !pattern.matches(&name.name) {
+                        continue;
+                    }
+                    let path = base.join(&name.name);
+                    if name.is_text {
+                        self.walk(&path, rest, depth, now, found);
+                    } else {
+                        let reason = "its name is no UTF-8".to_owned();
+                        self.troubles.push((path.display().to_string(), reason));
                     }
                 }
             }
@@ -141,11 +156,27 @@ impl Listing {
                 if depth == MAX_DEPTH {
                     return;
                 }
-                for name in self.list(base, now).iter().filter(|name| name.is_folder) {
+                for name in self
+                    .list_or_say(base, now)
+                    .iter()
+                    .filter(|name| name.is_folder)
+                {
                     self.walk(&base.join(&name.name), parts, depth + 1, now, found);
                 }
             }
         }
+    }
+
+    /// As [`Self::list`], for a glob that needs the names to go on.
+    fn list_or_say(&mut self, path: &Path, now: DateTime<Utc>) -> Arc<[Name]> {
+        let names = self.list(path, now);
+        let trouble = self
+            .folders
+            .get(path)
+            .and_then(|folder| folder.trouble.clone());
+        self.troubles
+            .extend(trouble.map(|reason| (path.display().to_string(), reason)));
+        names
     }
 
     fn list(&mut self, path: &Path, now: DateTime<Utc>) -> Arc<[Name]> {
@@ -159,12 +190,16 @@ impl Listing {
         let changed_at = state.and_then(|(_, _, seconds, nanoseconds)| {
             DateTime::from_timestamp(seconds, u32::try_from(nanoseconds).ok()?)
         });
-        let names: Arc<[Name]> = names_in(path).unwrap_or_default().into();
+        let (names, trouble) = match names_in(path) {
+            Ok(names) => (names.into(), None),
+            Err(error) => (Arc::default(), state.map(|_| error.to_string())),
+        };
         let folder = Folder {
             state,
             // What isn't there is there as soon as it has a state.
             is_settled: state.is_none() || changed_at.is_some_and(|at| now - at >= SETTLED),
-            names: names.clone(),
+            names: Arc::clone(&names),
+            trouble,
         };
         self.folders.insert(path.to_owned(), folder);
         names
@@ -179,20 +214,19 @@ fn state_of(path: &Path) -> Option<State> {
         .then_some((metadata.dev(), metadata.ino(), time.0, time.1))
 }
 
-/// A folder that can't be listed is like one that isn't there.
 fn names_in(path: &Path) -> io::Result<Vec<Name>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(here(path))? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        if let Ok(name) = entry.file_name().into_string() {
-            names.push(Name {
-                name,
-                inode: entry.ino(),
-                is_folder: kind.is_dir(),
-                is_link: kind.is_symlink(),
-            });
-        }
+        let name = entry.file_name();
+        names.push(Name {
+            is_text: name.to_str().is_some(),
+            name: name.to_string_lossy().into_owned(),
+            inode: entry.ino(),
+            is_folder: kind.is_dir(),
+            is_link: kind.is_symlink(),
+        });
     }
     names.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(names)
@@ -208,6 +242,7 @@ fn here(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     fn long_after() -> DateTime<Utc> {
@@ -254,6 +289,21 @@ mod tests {
             &["pods/a/c1/0.log", "pods/b/c2/0.log", "pods/b/c2/deep/9.log"],
         );
         check("none/*.log", &[]);
+    }
+
+    #[test]
+    fn what_a_glob_names_and_cannot_be_had_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsStr::from_bytes(b"\xff.log");
+        fs::write(root.path().join(name), "").unwrap();
+        let glob = Glob::new(&format!("{}/*.log", root.path().display())).unwrap();
+        let mut listing = Listing::default();
+        for now in [crate::slot::now(), long_after(), long_after()] {
+            assert!(listing.paths(&glob, now).is_empty());
+            let troubles = listing.take_troubles();
+            assert_eq!(troubles.len(), 1);
+            assert_eq!(troubles[0].1, "its name is no UTF-8");
+        }
     }
 
     #[test]

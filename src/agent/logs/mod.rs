@@ -32,6 +32,7 @@ mod logfmt;
 mod multiline;
 mod nethermind;
 mod nimbus;
+mod opening;
 mod prysm;
 mod recognise;
 mod record;

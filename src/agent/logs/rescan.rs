@@ -137,7 +137,7 @@ impl Tailer {
         }
         for index in (0..ids.len()).filter(|index| !is_there[*index]) {
             if replaced.contains(&index) {
-                self.leave(ids[index], true, now);
+                self.set_aside(ids[index], now);
             } else {
                 self.miss(ids[index], now);
             }
@@ -187,9 +187,12 @@ impl Tailer {
             if self.schedule.is_unknown(id) {
                 self.rest(id, now);
             }
-        } else if is_open || !self.slots.has_room(section) || self.open(id, found.file.take(), now)
-        {
+        } else if is_open {
+            self.schedule.opened(id);
+        } else if !self.slots.has_room(section) {
             self.schedule.ready(id);
+        } else if self.open(id, found.file.take(), now) {
+            self.schedule.opened(id);
         }
     }
 
@@ -268,7 +271,8 @@ fn replaced_by_others(known: &[&Entry], found: &[Found], identities: &[Identity]
     }
     let is_replaced = |index: &usize| {
         let entry = known[*index];
-        !is_known[*index] && entry.gone_at_ms.is_none() && taken.contains(&entry.node)
+        let is_new = !entry.is_replaced && entry.gone_at_ms.is_none();
+        !is_known[*index] && is_new && taken.contains(&entry.node)
     };
     (0..known.len()).filter(is_replaced).collect()
 }

@@ -124,10 +124,21 @@ impl Scanner {
     ) -> Vec<Found> {
         if self.paths.is_empty() || self.listing.has_changed() {
             self.paths = self.list(now);
+            let troubles = self.listing.take_troubles();
             // What is no longer there has no trouble.
-            let listed: HashSet<&String> = self.paths.iter().map(|(_, path)| path).collect();
+            let mut listed: HashSet<&String> = self.paths.iter().map(|(_, path)| path).collect();
+            listed.extend(troubles.iter().map(|(path, _)| path));
             self.unreadable.retain(|path| listed.contains(path));
             self.no_files.retain(|path| listed.contains(path));
+            for (path, reason) in troubles {
+                if self.unreadable.insert(path.clone()) {
+                    counters.count("log_path_unreadable", 1);
+                    warn!(
+                        path,
+                        reason, "log path is left out, what lies there can't be had"
+                    );
+                }
+            }
         }
         let mut paths = std::mem::take(&mut self.paths);
         let listed = paths.len();

@@ -36,6 +36,14 @@ impl Schedule {
         self.states.insert(id, State::Ready);
     }
 
+    /// It was opened, though it may have been waiting for its place.
+    pub(super) fn opened(&mut self, id: Id) {
+        if self.states.get(&id) == Some(&State::Waiting) {
+            self.remove(id);
+        }
+        self.ready(id);
+    }
+
     /// It can't be opened until another is closed.
     pub(super) fn wait(&mut self, id: Id) {
         self.remove(id);
@@ -140,6 +148,13 @@ mod tests {
         schedule.admit(|_| true);
         assert_eq!(schedule.next(), Some(a));
         assert!(schedule.has_waiting());
+
+        schedule.opened(c);
+        assert!(
+            !schedule.has_waiting(),
+            "who has a place does not wait for one"
+        );
+        assert_eq!(schedule.next(), Some(c));
 
         schedule.look_at(a, now + Duration::from_secs(2));
         schedule.look_at(b, now + Duration::from_secs(1));

@@ -275,7 +275,7 @@ impl Tailer {
         let ids: Vec<Id> = self.files.keys().copied().collect();
         let mut unread = self.scanner.unreadable() as u64;
         for id in ids {
-            unread += u64::from(!self.finish_file(id));
+            unread += u64::from(!self.finish_file(id, Instant::now()));
         }
         self.hand_on();
         if unread > 0 {

@@ -1,13 +1,13 @@
-//! What happens to one file: it is looked at, opened, read, flushed, closed, and in the end forgotten.
+//! What happens to one file: it is looked at, read, flushed, left, and in the end forgotten.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use chrono::DateTime;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::file::{Opened, Reader, Turn};
+use super::file::Turn;
 use super::multiline::Record;
 use super::schedule::{Id, rest};
 use super::tail::Tailer;
@@ -30,7 +30,7 @@ impl Tailer {
             } else if followed.entry.gone_at_ms.is_some() {
                 self.forget_in_time(id, now);
             } else if missing_for >= pace.rotated {
-                self.leave(id, false, now);
+                self.leave(id, now);
             } else {
                 self.schedule.look_at(id, since + pace.rotated);
             }
@@ -57,8 +57,11 @@ impl Tailer {
                         self.schedule.ready(id);
                         return;
                     }
-                } else if followed.short_at.is_some() {
-                    // Perhaps it is complete by now, or so old that it never will be.
+                } else if followed.short_at.is_some()
+                    || followed.reader.is_none() && followed.has_more()
+                {
+                    // Perhaps a packed file is complete by now, or so old that it never will be; perhaps what could not
+                    // be opened can be.
                     self.schedule.ready(id);
                     return;
                 }
@@ -92,7 +95,10 @@ impl Tailer {
         };
         match reader.turn(&mut self.buffer, now) {
             Ok(Turn::Read(records)) => {
-                followed.grew_at = now;
+                // Of a packed file only its length on disk tells whether it grows.
+                if !followed.is_packed {
+                    followed.grew_at = now;
+                }
                 followed.learn();
                 self.batch(id, &records);
                 self.go_on(id);
@@ -133,7 +139,7 @@ impl Tailer {
                 followed.learn();
                 self.scanner.forget(followed.entry.node);
                 if followed.missing_since.is_some() {
-                    self.leave(id, false, now);
+                    self.leave(id, now);
                 } else {
                     followed.is_doubtful = true;
                     self.next_scan = now;
@@ -141,61 +147,13 @@ impl Tailer {
                 }
             }
             Err(error) => {
-                warn!(path = followed.entry.path, %error, "cannot read log file further");
+                self.counters.count("log_read_failed", 1);
+                warn!(path = followed.entry.path, %error, "cannot read log file further for now");
                 self.close(id);
                 self.rest(id, now);
             }
         }
         self.keep_of(id);
-    }
-
-    /// Opens a file, or lets it wait until it may be opened. Whether it is open.
-    pub(super) fn open(&mut self, id: Id, file: Option<File>, now: Instant) -> bool {
-        let section = self.files.get(&id).and_then(|followed| followed.section);
-        let Some(section) = section else {
-            return false;
-        };
-        if !self.slots.has_room(section) && !self.make_room(section) {
-            self.schedule.wait(id);
-            return false;
-        }
-        let Some(followed) = self.files.get_mut(&id) else {
-            return false;
-        };
-        let configured = self.sections[section].client;
-        let shape = self.shapes[section].of_file(configured, followed.entry.client);
-        match Reader::open(&followed.entry, file, shape, now) {
-            Ok(Opened::Reader(reader)) => {
-                followed.reader = Some(reader);
-                self.slots.opened(id, section);
-                return true;
-            }
-            Ok(Opened::Elsewhere) => self.next_scan = now,
-            Ok(Opened::Replaced) => {
-                self.scanner.forget(followed.entry.node);
-                self.next_scan = now;
-            }
-            // Tried again; the scan says why a file can't be read.
-            Err(error) => debug!(path = followed.entry.path, %error, "cannot open log file"),
-        }
-        self.rest(id, now);
-        false
-    }
-
-    /// Closes the file of those in the way that has been at its end for longest.
-    fn make_room(&mut self, section: usize) -> bool {
-        let at_rest = |id: &Id| {
-            let followed = self.files.get(id)?;
-            let reader = followed.reader.as_ref()?;
-            let is_needed = reader.lines.has_open_record() || followed.missing_since.is_some();
-            (!is_needed && self.schedule.is_at_rest(*id)).then_some(reader.grew_at)
-        };
-        let candidates = self.slots.in_the_way(section);
-        let longest = candidates.filter_map(|id| Some((at_rest(&id)?, id))).min();
-        if let Some((_, id)) = longest {
-            self.close(id);
-        }
-        longest.is_some()
     }
 
     /// Its next turn, after those that have waited longer.
@@ -225,16 +183,16 @@ impl Tailer {
             return;
         };
         let config = &self.sections[section];
+        let (timeout, close_inactive) = (config.multiline.timeout, config.close_inactive);
         let quiet = now.saturating_duration_since(reader.grew_at);
         let missing_for = followed
             .missing_since
             .map(|since| now.saturating_duration_since(since));
         if missing_for.is_some_and(|missing| missing.min(quiet) >= pace.rotated) {
-            self.leave(id, false, now);
+            self.leave(id, now);
             return;
         }
         if reader.lines.has_open_record() {
-            let timeout = config.multiline.timeout;
             if quiet < timeout {
                 let at = reader.grew_at + timeout;
                 self.schedule.look_at(id, at);
@@ -242,9 +200,8 @@ impl Tailer {
             }
             let records = reader.lines.flush();
             self.batch(id, &records);
-        } else if missing_for.is_none()
-            && (quiet >= config.close_inactive || self.schedule.has_waiting())
-        {
+        }
+        if missing_for.is_none() && (quiet >= close_inactive || self.schedule.has_waiting()) {
             self.close(id);
             self.admit();
         }
@@ -266,21 +223,15 @@ impl Tailer {
         self.schedule.look_at(id, now + until);
     }
 
-    /// Lets those that wait for a place have what is free.
-    pub(super) fn admit(&mut self) {
-        let (slots, files) = (&self.slots, &self.files);
-        let may_open = |id: Id| {
-            let section = files.get(&id).and_then(|followed| followed.section);
-            section.is_none_or(|section| slots.has_room(section))
-        };
-        self.schedule.admit(may_open);
-    }
-
     /// Hands on what would wait for further lines. Whether the file was read to its end.
-    pub(super) fn finish_file(&mut self, id: Id) -> bool {
+    pub(super) fn finish_file(&mut self, id: Id, now: Instant) -> bool {
         let Some(followed) = self.files.get_mut(&id) else {
             return true;
         };
+        if followed.missing_since.is_some() && followed.entry.gone_at_ms.is_none() {
+            self.leave(id, now);
+            return true;
+        }
         let reader = followed.reader.as_mut();
         let records = reader.map_or_else(Vec::new, |reader| reader.lines.finish());
         self.batch(id, &records);
@@ -292,13 +243,6 @@ impl Tailer {
         })
     }
 
-    fn close(&mut self, id: Id) {
-        if let Some(followed) = self.files.get_mut(&id) {
-            followed.close();
-        }
-        self.slots.closed(id);
-    }
-
     fn read_whole(&mut self, id: Id, note: impl FnOnce(&mut super::followed::Followed)) {
         if let Some(followed) = self.files.get_mut(&id) {
             followed.short_at = None;
@@ -308,15 +252,23 @@ impl Tailer {
         self.admit();
     }
 
-    /// The file is not found any more, or other contents have its place: what was not read and has no copy is lost.
-    pub(super) fn leave(&mut self, id: Id, is_replaced: bool, now: Instant) {
+    /// Other contents have its place. Its own may still come to light as a copy, and are read on there.
+    pub(super) fn set_aside(&mut self, id: Id, now: Instant) {
+        if let Some(followed) = self.files.get_mut(&id) {
+            followed.is_replaced(now);
+        }
+        self.slots.closed(id);
+        self.admit();
+        self.schedule.look_at(id, now + self.pace.rotated);
+        self.keep_of(id);
+    }
+
+    /// The file is not found any more: what was not read and has no copy is lost.
+    pub(super) fn leave(&mut self, id: Id, now: Instant) {
         let Some(followed) = self.files.get_mut(&id) else {
             return;
         };
-        let records = match &mut followed.reader {
-            Some(reader) => reader.lines.finish(),
-            None => Vec::new(),
-        };
+        let records = followed.last_records();
         self.batch(id, &records);
         let Some(followed) = self.files.get_mut(&id) else {
             return;
@@ -326,7 +278,7 @@ impl Tailer {
         let mut sections = 0..self.sections.len();
         // What the configuration does not name any more is not missed.
         if lost > 0 && sections.any(|section| self.scanner.names(section, &entry.path)) {
-            let reason = match is_replaced {
+            let reason = match entry.is_replaced {
                 true => "log_bytes_truncated_unread",
                 false => "log_bytes_vanished_unread",
             };
@@ -338,7 +290,7 @@ impl Tailer {
                 "log file went before all of it was read"
             );
         }
-        followed.is_gone(is_replaced, slot::now());
+        followed.is_gone(slot::now());
         followed.missing_since.get_or_insert(now);
         self.slots.closed(id);
         self.admit();

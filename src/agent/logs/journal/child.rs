@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::process::{self, ChildStderr, ChildStdout, Command};
@@ -17,6 +18,9 @@ const READ_BYTES: usize = 32 * 1024;
 
 /// Of what it complains about, the end is kept.
 const COMPLAINT_BYTES: usize = 1024;
+
+/// Once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) struct Child {
     child: process::Child,
@@ -80,11 +84,7 @@ impl Child {
                 read = self.stdout.read(&mut self.out) => read,
                 read = read_some(&mut self.stderr, &mut self.err) => {
                     match read {
-                        Ok(bytes) if bytes > 0 => {
-                            self.complaint.extend_from_slice(&self.err[..bytes]);
-                            let surplus = self.complaint.len().saturating_sub(COMPLAINT_BYTES);
-                            self.complaint.drain(..surplus);
-                        }
+                        Ok(bytes) if bytes > 0 => self.complain(bytes),
                         _ => self.stderr = None,
                     }
                     continue;
@@ -105,15 +105,25 @@ impl Child {
         }
     }
 
+    fn complain(&mut self, bytes: usize) {
+        self.complaint.extend_from_slice(&self.err[..bytes]);
+        let surplus = self.complaint.len().saturating_sub(COMPLAINT_BYTES);
+        self.complaint.drain(..surplus);
+    }
+
     async fn end(&mut self) -> Result<(), String> {
         let status = self.child.wait().await;
         let status = status.map_err(|error| format!("cannot wait for it: {error}"))?;
-        // What it said last may still be in the pipe.
-        while let Ok(bytes) = read_some(&mut self.stderr, &mut self.err).await
-            && bytes > 0
-        {
-            self.complaint.extend_from_slice(&self.err[..bytes]);
-        }
+        // What it said last may still be in the pipe, which somebody else may hold open.
+        let last_words = async {
+            while self.stderr.is_some()
+                && let Ok(bytes) = read_some(&mut self.stderr, &mut self.err).await
+                && bytes > 0
+            {
+                self.complain(bytes);
+            }
+        };
+        tokio::time::timeout(LAST_WORDS, last_words).await.ok();
         let complaint = String::from_utf8_lossy(&self.complaint);
         match status.success() {
             true => Ok(()),

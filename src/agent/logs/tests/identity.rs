@@ -9,12 +9,12 @@ use crate::agent::logs::registry::{Entry, FileKey, Fingerprint, Node, Position};
 struct Honest;
 
 impl Contents for Honest {
-    fn holds(&mut self, _: &Entry, _: usize) -> bool {
-        true
+    fn holds(&mut self, _: &Entry, _: usize) -> Option<bool> {
+        Some(true)
     }
 
-    fn is_copy(&mut self, _: usize, _: usize) -> bool {
-        true
+    fn is_copy(&mut self, _: usize, _: usize) -> Option<bool> {
+        Some(true)
     }
 }
 
@@ -22,12 +22,25 @@ impl Contents for Honest {
 struct Other;
 
 impl Contents for Other {
-    fn holds(&mut self, known: &Entry, _: usize) -> bool {
-        known.position.offset == 0
+    fn holds(&mut self, known: &Entry, _: usize) -> Option<bool> {
+        Some(known.position.offset == 0)
     }
 
-    fn is_copy(&mut self, _: usize, _: usize) -> bool {
-        false
+    fn is_copy(&mut self, _: usize, _: usize) -> Option<bool> {
+        Some(false)
+    }
+}
+
+/// Files that have gone since they were listed.
+struct Gone;
+
+impl Contents for Gone {
+    fn holds(&mut self, known: &Entry, _: usize) -> Option<bool> {
+        (known.position.offset == 0).then_some(true)
+    }
+
+    fn is_copy(&mut self, _: usize, _: usize) -> Option<bool> {
+        None
     }
 }
 
@@ -245,6 +258,38 @@ fn files_that_begin_alike_are_told_apart_by_what_was_read_last() {
     assert_eq!(
         identify(&[same_beginning]),
         [Identity::New { generation: 0 }]
+    );
+}
+
+#[test]
+fn a_busy_file_that_only_begins_like_another_does_not_wait() {
+    let mut rotated = known("geth.log.1", 5, &long("geth"));
+    rotated.position.offset = 0;
+    let files = [
+        seen("geth.log.1", 5, &long("geth")),
+        seen("geth.log", 6, &long("geth")),
+    ];
+    assert_eq!(
+        crate::agent::logs::identity::identify(&[&rotated], &files, &mut Other),
+        [Identity::Known(0), Identity::New { generation: 0 }]
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_any_more_is_nothing_new() {
+    let before = [known("geth.log", 5, &long("geth"))];
+    let known: Vec<&Entry> = before.iter().collect();
+    let copy = seen("geth.log.1", 6, &long("geth"));
+    let identify = |seen: &[Seen]| crate::agent::logs::identity::identify(&known, seen, &mut Gone);
+    assert_eq!(identify(std::slice::from_ref(&copy)), [Identity::Undecided]);
+
+    let mut unread = before.clone();
+    unread[0].position.offset = 0;
+    let known: Vec<&Entry> = unread.iter().collect();
+    let files = [seen("geth.log", 5, &long("geth")), copy];
+    assert_eq!(
+        crate::agent::logs::identity::identify(&known, &files, &mut Gone),
+        [Identity::Known(0), Identity::Undecided]
     );
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::counters::Counters;
 use crate::agent::logs::hints::Hints;
-use crate::agent::logs::registry::{self, Kept};
+use crate::agent::logs::registry::{self, Entry, Kept};
 use crate::agent::logs::tail::{Pace, Tailer};
 use crate::agent::logs::{Client, Zone};
 use crate::agent::ship::LogBatch;
@@ -212,6 +213,29 @@ impl Rig {
         }
     }
 
+    pub(super) fn stored_messages(&self) -> Vec<&str> {
+        self.stored.values().map(String::as_str).collect()
+    }
+
+    /// What the registry holds of the file of this name.
+    fn entry(&self, name: &str) -> Option<Entry> {
+        let inode = fs::metadata(self.path(name)).unwrap().ino();
+        let kept = self.registry.lock().unwrap().clone();
+        let (entries, _) = registry::load(kept.into_iter().collect());
+        let mut entries = entries.into_iter();
+        entries.find(|entry| entry.node.inode == inode && !entry.is_replaced)
+    }
+
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    pub(super) fn is_acknowledged_to_the_end(&self, name: &str) -> bool {
+        let size = fs::metadata(self.path(name)).unwrap().len();
+        self.entry(name)
+            .is_some_and(|entry| entry.position.offset == size)
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -240,12 +264,6 @@ impl Rig {
 }
 
 impl Rig {
-    pub(super) fn rename_if_there(&self, from: &str, to: &str) {
-        if self.path(from).exists() {
-            self.rename(from, to);
-        }
-    }
-
     /// Commits only when `is_committed`: the rest will come again after a kill.
     pub(super) fn take_what_is_there(&mut self, is_committed: bool) {
         while let Ok(batch) = self.running.as_mut().unwrap().batches.try_recv() {

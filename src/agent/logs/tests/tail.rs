@@ -3,9 +3,6 @@
 
 use std::fs;
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-
 use crate::agent::logs::UNREAD;
 
 use super::rig::{Rig, is_open, wait_until};
@@ -166,41 +163,42 @@ async fn files_that_are_rotated_away_while_nobody_takes_batches_are_held() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_schedules_lose_and_repeat_nothing() {
-    for seed in 0..12 {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut rig = Rig::started("a.log*");
-        let mut lines = Vec::new();
-        for step in 0..40 {
-            match random.random_range(0..10) {
-                0 => rig.rename_if_there("a.log", &format!("a.log.{step}")),
-                1 if rig.path("a.log").exists() => {
-                    fs::copy(rig.path("a.log"), rig.path(&format!("a.log.{step}"))).unwrap();
-                    rig.truncate("a.log");
-                }
-                2 => {
-                    rig.kill().await;
-                    rig.start();
-                }
-                3 => {
-                    rig.take_what_is_there(random.random());
-                }
-                _ => {
-                    for _ in 0..random.random_range(1..30) {
-                        let line = format!(
-                            "seed {seed} line {} {}",
-                            lines.len(),
-                            "x".repeat(random.random_range(0..80))
-                        );
-                        rig.append("a.log", format!("{line}\n"));
-                        lines.push(line.trim_end().to_owned());
-                    }
-                }
-            }
-        }
-        println!("seed {seed}, {} lines", lines.len());
-        rig.expect(&lines.iter().map(String::as_str).collect::<Vec<_>>())
-            .await;
-        rig.kill().await;
-    }
+async fn what_nobody_could_read_is_counted_in_bytes() {
+    let mut rig = Rig::started("*.log");
+    rig.append("a.log", "one\n");
+    rig.append("b.log", "one\n");
+    rig.expect(&["one", "one"]).await;
+    rig.append("a.log", "two\n");
+    rig.append("b.log", "three\n");
+    rig.take(false).await;
+    rig.take(false).await;
+    // Nothing of it was acknowledged, and it goes while the agent is not running.
+    rig.kill().await;
+    rig.truncate("a.log");
+    rig.append("a.log", "four\n");
+    fs::remove_file(rig.path("b.log")).unwrap();
+    rig.start();
+    rig.take(true).await;
+    wait_until(|| {
+        let counted = rig.counters.tallies().counted;
+        let bytes = |reason| counted.get(reason).copied();
+        bytes("log_bytes_truncated_unread") == Some(4)
+            && bytes("log_bytes_vanished_unread") == Some(6)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_line_that_was_read_before_a_copy_was_made_is_one_line() {
+    let mut rig = Rig::new("a.log*");
+    rig.is_deaf = true;
+    rig.pace.rotated = std::time::Duration::from_secs(10);
+    rig.start();
+    rig.append("a.log", "one\nhal");
+    rig.expect(&["one"]).await;
+    rig.append("a.log", "f\n");
+    fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.truncate("a.log");
+    rig.append("a.log", "two\n");
+    rig.expect(&["one", "half", "two"]).await;
 }
