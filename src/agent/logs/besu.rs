@@ -60,7 +60,13 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
         || starts("Block download")
         || starts("Import progress")
         || starts("Backward sync")
+        || starts("Completed importing chain segment")
+        || starts("Worldstate download")
+        || starts("World state download")
+        || starts("Selecting new pivot")
+        || starts("Pivot block")
     {
+        progress(parsed, message);
         Action::SyncProgress
     } else if let Some((_, rest)) = message.split_once("has been blocked for ") {
         parsed.set_float(
@@ -84,10 +90,37 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
     } else if is_problem
         && (starts("Invalid block") || starts("Bad block") || starts("Block processing error"))
     {
+        let rest = message.strip_prefix("Invalid block").unwrap_or_default();
+        if let Some((block, rest)) = number::leading_integer(rest) {
+            parsed.fields.set_integer("ethereum.block.number", block);
+            let hash = keys::between(rest, "(", &[')']).unwrap_or_default();
+            parsed.set_hash(hash::BLOCK_HASH, hash);
+        }
         Action::PayloadInvalid
     } else {
         Action::Generic
     };
+}
+
+/// `Completed importing chain segment 6364401 to 6367600 (3200 blocks in 10187ms), Peers: 21` and
+/// `Backward sync phase 2 of 2, … (current head 18148064, target head 18149064). Peers: 25`
+fn progress<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
+    let number_after = |start: &str| leading_after(message.split_once(start));
+    let (current, target) = (number_after("current head "), number_after("target head "));
+    let segment = message
+        .split_once(" to ")
+        .filter(|_| message.starts_with("Completed importing"));
+    parsed.set_some("ethereum.block.number", current.or(leading_after(segment)));
+    let distance = target
+        .zip(current)
+        .and_then(|(target, current)| target.checked_sub(current));
+    parsed.set_some("ethereum.sync.distance", distance);
+    let time = message
+        .split_once(" blocks in ")
+        .and_then(|(_, rest)| duration::leading(rest));
+    parsed.set_float("ethereum.duration_ms", time.map(|(ms, _)| ms));
+    let peers = number_after("Peers: ").or(number_after("peers: "));
+    parsed.set_some("ethereum.peers.connected", peers);
 }
 
 /// Both generations are a list, separated by ` / ` or by `|`, of values that name themselves.

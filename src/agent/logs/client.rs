@@ -106,7 +106,11 @@ impl Client {
         let own = self.parse_own(record, reading);
         let own = own.or_else(|| {
             let (prefix, payload) = transport::split(record)?;
-            let mut parsed = self.parse_own(payload, reading)?;
+            let reading = Reading {
+                written_at: transport::written_at(prefix, reading).unwrap_or(reading.written_at),
+                ..*reading
+            };
+            let mut parsed = self.parse_own(payload, &reading)?;
             parsed.keep("transport", prefix);
             Some(parsed)
         });

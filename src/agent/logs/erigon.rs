@@ -112,8 +112,11 @@ fn good_peers(parsed: &mut Parsed, pairs: &Pairs) {
 }
 
 fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str) -> bool {
+    let is_forward_sync = action == Action::SyncProgress && parsed.layer.is_some();
     match key {
         "goal" => parsed.set_number("ethereum.block.number", value),
+        "from" if is_forward_sync => parsed.set_number("ethereum.head.slot", value),
+        "to" if is_forward_sync => parsed.set_number("ethereum.slot", value),
         "to" | "block" if action == Action::Unwind => {
             parsed.set_number("ethereum.block.number", value)
         }
@@ -124,7 +127,7 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         }
         "slot" | "progress" if parsed.layer.is_some() => parsed.set_number("ethereum.slot", value),
         "hash" if parsed.layer.is_some() => parsed.set_hash(hash::BLOCK_ROOT, value),
-        "estimated-time-remaining" => keys::eta(parsed, value),
+        "estimated-time-remaining" | "time-left" => keys::eta(parsed, value),
         _ => false,
     }
 }

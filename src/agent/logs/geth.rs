@@ -17,6 +17,9 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
     match pairs {
         Some((head, pairs)) => understand(&mut parsed, &head, pairs),
         None => parsed.read_message(|parsed, message| {
+            if message.contains(BAD_BLOCK) {
+                return bad_block(parsed, message);
+            }
             let (head, pairs) = pairs::scan(message);
             understand(parsed, head, pairs);
         }),
@@ -98,8 +101,31 @@ fn action(head: &str) -> Action {
         _ if head.starts_with("Rewinding") || head.starts_with("Rewound") => Action::Unwind,
         _ if head.starts_with("Starting Geth on") => Action::Lifecycle,
         _ if is_beacon_silent(head) => Action::EngineOffline,
-        _ if head.contains("BAD BLOCK") => Action::PayloadInvalid,
+        _ if head.contains(BAD_BLOCK) => Action::PayloadInvalid,
         _ => Action::Generic,
+    }
+}
+
+const BAD_BLOCK: &str = "#### BAD BLOCK ####";
+
+/// A frame of `#`, in it lines `Block: 20123456 (0x1ee3af…)`, `Error: invalid gas used …` and more.
+fn bad_block<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
+    parsed.action = Action::PayloadInvalid;
+    for line in message.lines() {
+        match line.split_once(": ") {
+            Some(("Block" | "Number", value)) => {
+                let (number, hash) = value.split_once(" (").unwrap_or((value, ""));
+                parsed.set_number("ethereum.block.number", number.trim_start_matches('#'));
+                parsed.set_hash(hash::BLOCK_HASH, hash.trim_end_matches(')'));
+            }
+            Some(("Hash", value)) => {
+                parsed.set_hash(hash::BLOCK_HASH, value.trim());
+            }
+            Some(("Error", error)) => {
+                parsed.fields.set_text("error.message", error.trim());
+            }
+            _ => {}
+        }
     }
 }
 

@@ -75,16 +75,31 @@ fn action(level: Option<Level>, text: &str) -> Action {
         Action::ValidatorProblem
     } else if is_problem && text.contains("invalid payload") {
         Action::PayloadInvalid
-    } else if is_problem
-        && text.contains("eth1")
-        && (text.contains("error") || text.contains("offline"))
-    {
+    } else if is_problem && is_engine_silent(&text.to_ascii_lowercase()) {
         Action::EngineOffline
-    } else if starts("starting") || starts("Grandine/") || starts("received signal") {
+    } else if starts("starting")
+        || starts("Grandine version")
+        || starts("Grandine/")
+        || starts("received signal")
+    {
         Action::Lifecycle
     } else {
         Action::Generic
     }
+}
+
+/// `text` in lower case.
+fn is_engine_silent(text: &str) -> bool {
+    let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    any(&["eth1", "execution", "engine"])
+        && any(&[
+            "error",
+            "offline",
+            "failed",
+            "unreachable",
+            "timed out",
+            "refused",
+        ])
 }
 
 const ENDS: [char; 5] = [' ', ',', ')', ']', ';'];

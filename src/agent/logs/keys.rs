@@ -7,8 +7,8 @@ use super::text::{duration, number};
 /// Whether a name of a consensus client has a type of its own, and the value was of it.
 pub(super) fn consensus<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) -> bool {
     let field = match key {
-        "slot" | "current_slot" | "currentSlot" | "block_slot" | "blockSlot" | "wallSlot"
-        | "wall_slot" => "ethereum.slot",
+        "slot" | "Slot" | "current_slot" | "currentSlot" | "block_slot" | "blockSlot"
+        | "wallSlot" | "wall_slot" => "ethereum.slot",
         "epoch" | "current_epoch" | "currentEpoch" => "ethereum.epoch",
         "proposer_index" | "proposerIndex" | "proposer" => "ethereum.proposer_index",
         "head_slot" | "headSlot" | "syncedSlot" => "ethereum.head.slot",
@@ -30,9 +30,8 @@ pub(super) fn consensus<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) 
 
 fn consensus_hash<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) -> bool {
     let field = match key {
-        "root" | "block_root" | "blockRoot" | "rootHex" | "beaconBlockRoot" | "block" => {
-            hash::BLOCK_ROOT
-        }
+        "root" | "block_root" | "blockRoot" | "rootHex" | "beaconBlockRoot" | "BeaconBlockRoot"
+        | "block" => hash::BLOCK_ROOT,
         "head" | "head_root" | "headRoot" | "head_block_root" | "headBlockRoot" | "head_block" => {
             hash::HEAD_ROOT
         }

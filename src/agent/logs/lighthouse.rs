@@ -92,7 +92,9 @@ fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
         }
         "Beacon block imported" | "Block imported" => Action::BlockImported,
         "Delayed head block" => Action::LateBlock,
-        "On-time head block" | "Head beacon block" => Action::HeadUpdated,
+        "On-time head block" | "Head beacon block" | "Fork choice updated head" => {
+            Action::HeadUpdated
+        }
         "Beacon chain re-org" => Action::Reorg,
         "Lighthouse started"
         | "Lighthouse stopped"
@@ -113,9 +115,13 @@ fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
         | "INVALID block hash" => Action::PayloadInvalid,
         "Error during execution engine upcheck"
         | "Execution engine offline"
+        | "Execution engines offline"
         | "Execution endpoint is not accessible"
         | "Error connecting to eth1 node endpoint" => Action::EngineOffline,
         _ if is_problem && is_duty(head) => Action::ValidatorProblem,
+        _ if is_problem && head.starts_with("Previous epoch") && head.ends_with("missing") => {
+            Action::ValidatorProblem
+        }
         _ => Action::Generic,
     }
 }
@@ -162,6 +168,12 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         }
         "previous_slot" => parsed.set_number("ethereum.reorg.old_slot", value),
         "reorg_distance" => parsed.set_number("ethereum.reorg.reported_depth", value),
+        "new_head_slot" if action == Action::HeadUpdated => {
+            parsed.set_number("ethereum.slot", value)
+        }
+        "new_head_block_root" if action == Action::HeadUpdated => {
+            parsed.set_hash(hash::BLOCK_ROOT, value)
+        }
         "new_head" => parsed.set_hash(hash::NEW_ROOT, value),
         "previous_head" => parsed.set_hash(hash::OLD_ROOT, value),
         // `262 slots (52 mins)`

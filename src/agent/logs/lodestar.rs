@@ -9,7 +9,7 @@ use super::keys;
 use super::record::{Parsed, Reading};
 use super::text::level::Level;
 use super::text::pairs::{self, Pairs};
-use super::text::time::{clock, month};
+use super::text::time::{Printed, clock, full, month};
 use super::text::{duration, hash, json, number};
 use super::vocabulary::Action;
 
@@ -38,6 +38,7 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
         When::Wall { day, time } => {
             parsed.time = reading.zone.resolve_yearless(day, time, reading.written_at)
         }
+        When::Full(time) => parsed.time = time.resolve(reading.zone),
         When::Epoch(epoch) => {
             parsed.fields.set_integer("ethereum.epoch", epoch);
         }
@@ -69,11 +70,14 @@ fn is_status(message: &str) -> bool {
     message.starts_with("Synced - ")
         || message.starts_with("Syncing - ")
         || message.starts_with("Searching peers")
+        || message.starts_with("Sync progress ")
 }
 
 enum When {
     /// Month and day, time of day; the year is not printed.
     Wall { day: (u32, u32), time: NaiveTime },
+    /// Old versions print the year.
+    Full(Printed),
     /// `Eph EPOCH/SLOT_OF_EPOCH SECONDS`: no time without the chain's genesis.
     Epoch(i64),
 }
@@ -85,12 +89,19 @@ fn prefix(line: &str) -> Option<(When, &str)> {
         let (epoch, _) = rest[..bracket].split_once('/')?;
         return Some((When::Epoch(epoch.parse().ok()?), &rest[bracket..]));
     }
-    let month = month(line.get(..3)?)?;
-    let (day, rest) = line[3..].strip_prefix('-')?.split_once(' ')?;
-    let (time, rest) = clock(rest)?;
-    let day = (month, day.parse().ok()?);
-    rest.starts_with('[')
-        .then_some((When::Wall { day, time }, rest))
+    let (when, rest) = match full(line) {
+        Some((time, rest)) => (When::Full(time), rest),
+        None => {
+            let month = month(line.get(..3)?)?;
+            let (day, rest) = line[3..].strip_prefix('-')?.split_once(' ')?;
+            let (time, rest) = clock(rest)?;
+            let day = (month, day.parse().ok()?);
+            (When::Wall { day, time }, rest)
+        }
+    };
+    // Old versions have a blank before the module.
+    let rest = rest.trim_start_matches(' ');
+    rest.starts_with('[').then_some((when, rest))
 }
 
 /// Finds what the message is about and types what it carries. `error` is the error's own text, where one was printed
@@ -226,11 +237,23 @@ fn understand_field<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) -> b
 /// and `Syncing - 22 seconds left - 4.92 slots/s - slot: 6264971 - head: (slot - 108) 0xd15f…b605 - …`
 fn understand_status<'a>(parsed: &mut Parsed<'a>, status: &'a str) {
     let state = status.split(" - ").next().unwrap_or_default();
+    let state = match state.strip_prefix("Sync progress ") {
+        Some(progress) => {
+            old_progress(parsed, progress);
+            "Syncing"
+        }
+        None => state,
+    };
     parsed.fields.set_text(
         "ethereum.sync.state",
         state.to_ascii_lowercase().replace(' ', "_"),
     );
     let mut slot = None;
+    // Old versions name the slot's block, a word where there is none, and give roots with their slots.
+    if let Some(value) = value_of(status, "block") {
+        slot = number::integer(keys::first_word(value));
+        parsed.set_some("ethereum.slot", slot);
+    }
     if let Some(value) = value_of(status, "slot") {
         let (number, skipped) = value.split_once(" (skipped ").unwrap_or((value, ""));
         slot = number.parse::<i64>().ok();
@@ -251,10 +274,17 @@ fn understand_status<'a>(parsed: &mut Parsed<'a>, status: &'a str) {
         parsed.set_number("ethereum.block.number", number);
         parsed.set_hash(hash::BLOCK_HASH, hash);
     }
-    if let Some((root, epoch)) =
-        value_of(status, "finalized").and_then(|value| value.rsplit_once(':'))
-    {
-        parsed.set_hash(hash::FINALIZED_ROOT, root);
+    // `0x6981…682f:195778`, once `1173120 0x24ad…eb79 (36660)`.
+    if let Some((root, epoch)) = value_of(status, "finalized").and_then(|value| {
+        let old = value
+            .strip_suffix(')')
+            .and_then(|value| value.rsplit_once(" ("));
+        old.or_else(|| value.rsplit_once(':'))
+    }) {
+        parsed.set_hash(
+            hash::FINALIZED_ROOT,
+            root.rsplit(' ').next().unwrap_or_default(),
+        );
         parsed.set_number("ethereum.finalized.epoch", epoch);
     }
     if let Some(value) = value_of(status, "peers") {
@@ -271,6 +301,18 @@ fn understand_status<'a>(parsed: &mut Parsed<'a>, status: &'a str) {
         "Syncing" => Action::SyncProgress,
         _ => Action::SlotStart,
     };
+}
+
+/// `10910/10949`
+fn old_progress(parsed: &mut Parsed, progress: &str) {
+    let Some((done, all)) = progress.split_once('/') else {
+        return;
+    };
+    let (done, all) = (number::integer(done), number::integer(all));
+    parsed.set_some("ethereum.head.slot", done);
+    parsed.set_some("ethereum.slot", all);
+    let distance = all.zip(done).and_then(|(all, done)| all.checked_sub(done));
+    parsed.set_some("ethereum.sync.distance", distance);
 }
 
 /// `12 0x6f9f…5129`, `(slot - 108) 0xd15f…b605`, or the root alone, which is that of the slot itself.

@@ -121,7 +121,11 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
             .is_some_and(|text| text.eq_ignore_ascii_case(start))
     };
     let text = message.trim_start_matches(['-', ' ']);
-    parsed.action = if starts("Received new block:") || starts("Received a new payload:") {
+    parsed.action = if starts("Received new block:")
+        || starts("Received a new payload:")
+        || starts("Discovered new block")
+        || starts("Discovered a new block")
+    {
         block(parsed, message);
         let limit = keys::between(message, "| limit", &['|']).and_then(number::integer);
         parsed.set_some("ethereum.exec.gas_limit", limit);
@@ -131,15 +135,32 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
     } else if text.starts_with("Block") && text.contains("MGas") {
         line_of_block(parsed, text);
         Action::Performance
+    } else if let Some((_, hash)) = message.split_once("HeadBlockHash: ") {
+        parsed.set_hash(
+            hash::BLOCK_HASH,
+            hash.split([',', ')']).next().unwrap_or_default(),
+        );
+        match starts("Received") {
+            true => Action::HeadUpdated,
+            // What was answered.
+            false => Action::Generic,
+        }
     } else if starts("Received ForkChoice") {
         block(parsed, message);
         let finalized = keys::between(message, "Finalized: ", &[',', '.']).unwrap_or_default();
         parsed.keep("finalized", finalized);
         Action::HeadUpdated
-    } else if starts("Synced chain head to ") {
+    } else if starts("Synced chain head to ")
+        || starts("FCU - block")
+        || starts("ForkChoiceUpdate: block")
+        || message.contains(" was set as head")
+    {
         block(parsed, message);
         Action::HeadUpdated
-    } else if starts("Peers ") || starts("Sync peers") {
+    } else if starts("Valid. Result of a new payload") || starts("Rerunning block") {
+        block(parsed, message);
+        Action::Generic
+    } else if starts("Peers ") || starts("Peers:") || starts("Sync peers") {
         peers(parsed, message);
         Action::PeerCount
     } else if starts("Syncing")
@@ -183,21 +204,29 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
 
 /// The first block that is named: `21687700 (0xbe6678...3f7554)`, or a hash alone.
 fn block<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
-    let text = message.split_once(':').map_or(message, |(_, text)| text);
+    let behind_colon = message.split_once(':').map_or(message, |(_, text)| text);
+    if !block_in(parsed, behind_colon) {
+        block_in(parsed, message);
+    }
+}
+
+/// Whether there is one.
+fn block_in<'a>(parsed: &mut Parsed<'a>, text: &'a str) -> bool {
     let text = text.trim_start().strip_prefix("Head: ").unwrap_or(text);
     let from_digits = text
         .find(|c: char| c.is_ascii_digit())
         .map_or("", |at| &text[at..]);
     let hash = text.find("0x").map_or("", |at| &text[at..]);
-    if !from_digits.starts_with("0x") {
-        let number = number::leading_integer(from_digits).map(|(number, _)| number);
-        parsed.set_some("ethereum.block.number", number);
-    }
+    let number = match from_digits.starts_with("0x") {
+        true => None,
+        false => number::leading_integer(from_digits).map(|(number, _)| number),
+    };
+    parsed.set_some("ethereum.block.number", number);
     let hash = hash
         .split([' ', ')', ',', ']', '>'])
         .next()
         .unwrap_or_default();
-    parsed.set_hash(hash::BLOCK_HASH, hash);
+    parsed.set_hash(hash::BLOCK_HASH, hash) | number.is_some()
 }
 
 /// `Processed    21687700    |    140.49 ms  | slot  12,100 ms  | …`; a range is told by its last block. Older versions have
@@ -258,7 +287,7 @@ fn last_word(text: &str) -> &str {
     text.split_whitespace().next_back().unwrap_or_default()
 }
 
-/// `Peers | with known best block: 48 | all: 50 |`; newer: `Peers: 50 | node diversity: …`
+/// `Peers | with known best block: 48 | all: 50 |`; newer: `Peers: 50 | node diversity: …`; also `Sync peers 44(44)/100`
 fn peers<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
     let lower = |name: &str| {
         message
@@ -266,6 +295,14 @@ fn peers<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
             .next()
             .map(|(at, name)| &message[at + name.len()..])
     };
+    if let Some((synced, most)) = message
+        .strip_prefix("Sync peers ")
+        .and_then(|text| keys::first_word(text).lines().next()?.split_once('/'))
+    {
+        let connected = synced.split('(').next().unwrap_or_default();
+        parsed.set_number("ethereum.peers.connected", connected);
+        parsed.set_number("ethereum.peers.target", most);
+    }
     let all = lower("all: ")
         .or_else(|| lower("All: "))
         .or_else(|| lower("Peers: "));

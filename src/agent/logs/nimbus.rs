@@ -63,7 +63,9 @@ fn action(level: Option<Level>, head: &str, pairs: &Pairs) -> Action {
         "Launching beacon node" | "Starting beacon node" | "Shutting down" => Action::Lifecycle,
         _ if head.starts_with("Peer count low") => Action::LowPeers,
         _ if is_problem && is_invalid(head) => Action::PayloadInvalid,
-        _ if is_problem && is_engine_silent(head) => Action::EngineOffline,
+        _ if (is_problem || head.starts_with("REQUIRED ")) && is_engine_silent(head) => {
+            Action::EngineOffline
+        }
         _ if is_problem && is_duty(head) => Action::ValidatorProblem,
         _ => Action::Generic,
     }
@@ -75,7 +77,9 @@ fn is_invalid(head: &str) -> bool {
 }
 
 fn is_engine_silent(head: &str) -> bool {
-    const STARTS: [&str; 6] = [
+    const STARTS: [&str; 8] = [
+        "REQUIRED Execution client",
+        "No execution client",
         "Failed to exchange transition configuration",
         "Failed to connect to the execution",
         "Failed to obtain the engine",
@@ -115,7 +119,7 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
             parsed.set_some("ethereum.slot", slot);
             is_known
         }
-        "lastHead" => keys::checkpoint(
+        "lastHead" | "oldHead" => keys::checkpoint(
             parsed,
             value,
             ("ethereum.reorg.old_slot", hash::OLD_ROOT),
@@ -141,8 +145,10 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         }
         "current_peers" => parsed.set_number("ethereum.peers.connected", value),
         "wanted_peers" => parsed.set_number("ethereum.peers.target", value),
-        // `(slot: 5, proposer_index: 3, …)`
-        "blck" | "signedBlock" if value.starts_with('(') => {
+        // `(slot: 5, proposer_index: 3, …)`, `(aggregation_bits: 0b1, data: (slot: 5, index: 3, …`
+        "blck" | "signedBlock" | "attestation" | "aggregate" | "contribution"
+            if value.starts_with('(') =>
+        {
             let part = |name| keys::between(value, name, &[',', ')']).unwrap_or_default();
             parsed.set_number("ethereum.proposer_index", part("proposer_index: "));
             parsed.set_number("ethereum.slot", part("slot: "));

@@ -186,6 +186,10 @@ fn sum_directions(parsed: &mut Parsed) {
 
 fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str) -> bool {
     match key {
+        "epoch" if action == Action::Finalized => {
+            parsed.set_number("ethereum.finalized.epoch", value)
+        }
+        "root" if action == Action::Finalized => parsed.set_hash(hash::FINALIZED_ROOT, value),
         "newSlot" => {
             parsed.set_number("ethereum.slot", value);
             parsed.set_number("ethereum.reorg.new_slot", value)

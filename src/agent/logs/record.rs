@@ -81,7 +81,7 @@ impl<'a> Parsed<'a> {
     /// A record of one or more lines, its prefix removed. A stack trace is kept apart; other lines belong to the message.
     pub(super) fn of_lines(text: &'a str) -> Self {
         match text.split_once('\n') {
-            Some((first, more)) if trace::is_trace(more) => Self {
+            Some((first, more)) if !first.trim().is_empty() && trace::is_trace(more) => Self {
                 message: Cow::Borrowed(first.trim()),
                 stack_trace: Some(Cow::Borrowed(more)),
                 ..Self::default()

@@ -2,10 +2,10 @@
 //! the target or without, its JSON and its logfmt.
 
 use super::record::{Parsed, Reading};
-use super::text::json;
 use super::text::level::Level;
 use super::text::pairs::{self, Pairs};
 use super::text::time::{Printed, full, parse_full};
+use super::text::{hash, json};
 use super::vocabulary::Action;
 use super::{geth, keys, logfmt};
 
@@ -42,9 +42,30 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
     parsed.time = time.resolve(reading.zone);
     parsed.level = Some(level);
     parsed.logger = logger.into();
-    let (head, pairs) = pairs::scan(text.lines().next().unwrap_or_default());
+    let line = text.lines().next().unwrap_or_default();
+    let (_, line) = without_target(behind_spans(line));
+    let (head, pairs) = pairs::scan(line);
+    if let Some(chain) = head.strip_prefix("Committing new canonical chain: ") {
+        committed(&mut parsed, chain);
+    }
     understand(&mut parsed, head, pairs);
     Some(parsed)
+}
+
+/// `make_canonical{block_hash=0x1…}:validate{}: target: message`: what the program was doing stays in the message.
+fn behind_spans(line: &str) -> &str {
+    let mut rest = line;
+    loop {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_:-".contains(&byte);
+        let length = rest.bytes().take_while(|byte| is_name(*byte)).count();
+        let behind = rest[length..]
+            .strip_prefix('{')
+            .and_then(|values| values.split_once("}:"));
+        match behind {
+            Some((_, behind)) if length > 0 => rest = behind.trim_start_matches(' '),
+            _ => return rest,
+        }
+    }
 }
 
 fn prefix(line: &str) -> Option<(Printed, Level, &str)> {
@@ -81,8 +102,17 @@ fn understand<'a>(parsed: &mut Parsed<'a>, head: &str, pairs: Pairs<'a>) {
     });
 }
 
+/// `[(17594207, 0xf517…), (17594208, 0x3a60…)]`: the last one is the head.
+fn committed<'a>(parsed: &mut Parsed<'a>, chain: &'a str) {
+    let last = chain.rsplit('(').next().unwrap_or_default();
+    let (number, hash) = last.split_once(", ").unwrap_or((last, ""));
+    parsed.set_number("ethereum.block.number", number);
+    parsed.set_hash(hash::BLOCK_HASH, hash.trim_end_matches([']', ')']));
+}
+
 fn action(head: &str) -> Action {
     match head {
+        _ if head.starts_with("Committing new canonical chain") => Action::HeadUpdated,
         "Block added to canonical chain" | "Block added to fork chain" => Action::BlockImported,
         "Canonical chain committed" | "Forkchoice updated" => Action::HeadUpdated,
         "Received block from consensus engine" | "Received new payload from consensus engine" => {
@@ -115,6 +145,9 @@ fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str)
         "checkpoint" if action == Action::SyncProgress => {
             parsed.set_number("ethereum.block.number", value)
         }
+        "invalid_hash" => parsed.set_hash(hash::BLOCK_HASH, value),
+        "invalid_number" => parsed.set_number("ethereum.block.number", value),
+        "validation_err" => parsed.fields.set_text("error.message", value),
         "stage_eta" => keys::eta(parsed, value),
         "to" | "unwind_to" if action == Action::Unwind => {
             parsed.set_number("ethereum.block.number", value)

@@ -71,16 +71,20 @@ fn understand<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
     }
 }
 
-/// `Name: value, Other name: value`
+/// `Name: value, Other name: value`; what was done stands before the first name, behind it two blanks or more.
 fn listed(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(", ").filter_map(|part| {
         let (key, value) = part.split_once(": ")?;
+        let key = key.rsplit("  ").next().unwrap_or_default();
         Some((key.trim(), value.trim()))
     })
 }
 
 fn field<'a>(parsed: &mut Parsed<'a>, action: Action, key: &str, value: &'a str) -> bool {
+    let number = keys::first_word(value);
     match key {
+        // `Slot: 5 Validator: 1a2b3c4`
+        "Slot" if action == Action::ValidatorProblem => parsed.set_number("ethereum.slot", number),
         "Slot" | "End slot" | "Current slot" => parsed.set_number("ethereum.slot", value),
         "Head slot" => parsed.set_number("ethereum.head.slot", value),
         "Remaining slots" => parsed.set_number("ethereum.sync.distance", value),
@@ -139,7 +143,9 @@ fn late_block<'a>(parsed: &mut Parsed<'a>, text: &'a str) {
     if let Some(result) = after(" Result:") {
         parsed.keep("result", result);
     }
-    let timings = block.find("arrival ").map_or("", |at| &block[at..]);
+    let begin = block.find("Timings: ").map(|at| at + "Timings: ".len());
+    let begin = begin.or_else(|| block.find("arrival "));
+    let timings = begin.map_or("", |at| &block[at..]);
     let mut total_ms = 0.0;
     for timing in timings.split(", ") {
         let Some((name, ms)) = timing
@@ -149,7 +155,7 @@ fn late_block<'a>(parsed: &mut Parsed<'a>, text: &'a str) {
             continue;
         };
         total_ms += ms;
-        let field = match name {
+        let field = match &*name.to_ascii_lowercase() {
             "arrival" => "ethereum.delay.observed_ms",
             "processed" => "ethereum.delay.consensus_ms",
             "execution_payload_result_received" => "ethereum.delay.execution_ms",
@@ -173,7 +179,7 @@ fn understand_sentence<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
     parsed.action = if let Some(rest) = message.strip_prefix("Chain reorg at slot ") {
         reorg(parsed, rest);
         Action::Reorg
-    } else if starts("Execution Client request") && is_problem {
+    } else if starts("Execution Client") && is_problem {
         parsed.fields.set_text("error.message", message);
         Action::EngineOffline
     } else if starts("Syncing completed")
@@ -187,13 +193,25 @@ fn understand_sentence<'a>(parsed: &mut Parsed<'a>, message: &'a str) {
             .map_or("", |(_, version)| keys::first_word(version));
         parsed.fields.set_text("service.version", version);
         Action::Lifecycle
-    } else if is_problem && (starts("Invalid block") || message.contains("invalid payload")) {
+    } else if is_problem
+        && (starts("Invalid block")
+            || starts("Rejecting invalid block")
+            || message.contains("invalid payload"))
+    {
+        of_slot(parsed, message);
+        if let Some((_, root)) = message.split_once(" root ") {
+            parsed.set_hash(hash::BLOCK_ROOT, keys::first_word(root));
+        }
         Action::PayloadInvalid
     } else {
-        let slot = keys::between(message, " slot ", &[' ', ',', '.', ')', ':']);
-        parsed.set_number("ethereum.slot", slot.unwrap_or_default());
+        of_slot(parsed, message);
         Action::Generic
     };
+}
+
+fn of_slot(parsed: &mut Parsed, message: &str) {
+    let slot = keys::between(message, " slot ", &[' ', ',', '.', ')', ':']);
+    parsed.set_number("ethereum.slot", slot.unwrap_or_default());
 }
 
 /// `34362 from dbb35b..8475 to 4efd62..8889. Common ancestor at slot 34361`

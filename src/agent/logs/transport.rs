@@ -1,5 +1,8 @@
 //! Prefixes that others put before a client's own: syslog's and the journal's, and those of container logs.
 
+use chrono::{DateTime, Utc};
+
+use super::record::Reading;
 use super::text::time;
 
 /// The client's own text; `None` where there is no such prefix.
@@ -14,16 +17,44 @@ pub(super) fn split(record: &str) -> Option<(&str, &str)> {
     Some((prefix.trim_end_matches([' ', ':', '|']), payload))
 }
 
+/// When others took the record over: clients that print no date or no year are to be understood from there.
+pub(super) fn written_at(prefix: &str, reading: &Reading) -> Option<DateTime<Utc>> {
+    let time = match time::month_day(prefix) {
+        Some((day, time, _)) => reading.zone.resolve_yearless(day, time, reading.written_at),
+        None => {
+            let (_, behind_name) = prefix.split_once('|').unwrap_or(("", prefix));
+            time::full(behind_name.trim_start())?
+                .0
+                .resolve(reading.zone)
+        }
+    };
+    Some(time?.at)
+}
+
 /// `Mar 14 21:40:14 host prysm.sh[4711]: …`, or the same with an ISO time.
 fn syslog(line: &str) -> Option<&str> {
-    let rest = match time::month_day(line) {
-        Some((_, _, rest)) => rest,
+    let rest = match after_local_date(line) {
+        Some(rest) => rest,
         None => time::full(line)?.1,
     };
     let (_host, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
     let (program, payload) = rest.split_once(": ")?;
     let is_program = !program.is_empty() && !program.contains([' ', '|', '"', '=']);
     is_program.then_some(payload)
+}
+
+/// What follows `Mar 14 21:40:14`. The journal names months in the language of whoever reads it: `ago 28`, `nov. 22`.
+fn after_local_date(line: &str) -> Option<&str> {
+    const LONGEST_MONTH: usize = 16;
+    let month = line.find(|c: char| !c.is_alphabetic())?;
+    if month == 0 || month > LONGEST_MONTH {
+        return None;
+    }
+    let rest = line[month..].strip_prefix('.').unwrap_or(&line[month..]);
+    let (day, rest) = rest.strip_prefix(' ')?.trim_start().split_once(' ')?;
+    let day = time::digits(day.as_bytes())?;
+    (1..=31).contains(&day).then_some(())?;
+    Some(time::clock(rest)?.1)
 }
 
 /// `geth-1  | …`, perhaps with the time of the container's log before the client's own.
@@ -64,6 +95,8 @@ mod tests {
                 "Sep  7 10:11:05 h lighthouse[1]: Sep 07 10:11:05.001 INFO x",
                 Some("Sep 07 10:11:05.001 INFO x"),
             ),
+            ("nov. 22 12:17:09 node1 prysm.sh[1]: time=x", Some("time=x")),
+            ("août 28 10:06:31 node1 prysm.sh[1]: time=x", Some("time=x")),
             (
                 "2026-03-14T21:40:14+0000 node1 geth: INFO [",
                 Some("INFO ["),

@@ -4,6 +4,7 @@
 mod auto;
 mod consensus;
 mod execution;
+mod field;
 mod golden;
 mod identity;
 mod input;

@@ -23,10 +23,22 @@ pub(in crate::agent::logs) fn unwrapped(text: &str) -> &str {
 pub(in crate::agent::logs) fn integer(text: &str) -> Option<i64> {
     let text = unwrapped(text);
     if memchr::memchr(b',', text.as_bytes()).is_none() {
-        return text.parse().ok();
+        return text.parse().ok().or_else(|| scientific(text));
     }
     let (number, rest) = grouped(text)?;
     rest.is_empty().then_some(number)
+}
+
+/// `7.7399973E7`, as some that pass JSON on write large numbers. `None` where it is not whole, or too large to be exact.
+fn scientific(text: &str) -> Option<i64> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.')?;
+    if !is_number(whole) || !is_number(fraction) || !is_number(exponent) {
+        return None;
+    }
+    let number: f64 = text.parse().ok()?;
+    (number.fract() == 0.0).then(|| scaled(number))?
 }
 
 /// The number at the beginning of a text, its fraction included, and the rest.
