@@ -5,6 +5,7 @@ use std::fs;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::rig::Rig;
 use crate::agent::logs::tail::{Pace, Tailer};
 use crate::agent::logs::{Client, Zone};
 use crate::config;
@@ -67,4 +68,55 @@ async fn what_is_behind_a_long_banner_tells_too() {
         .iter()
         .filter(|document| document.get_str("service.name") == Some("geth"));
     assert_eq!(named.count(), documents.len(), "they came in one batch");
+}
+
+fn looking(peers: u32) -> String {
+    format!(
+        "INFO [11-21|09:22:57.278] Looking for peers                        peercount={peers} tried=1\n"
+    )
+}
+
+/// As the parser of the client leaves it.
+fn found(peers: u32) -> String {
+    format!("Looking for peers                        peercount={peers} tried=1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_is_remembered_by_the_next_life() {
+    let mut rig = Rig::new("*.log");
+    rig.section.client = Client::Auto;
+    rig.append("node.log", (0..20).map(looking).collect::<String>());
+    rig.start();
+    let mut expected: Vec<String> = (0..20).map(found).collect();
+    rig.expect(&expected.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
+    rig.kill().await;
+    let entry = rig.entry("node.log").unwrap();
+    assert_eq!(entry.client, Some(Client::Geth));
+    // Alone, this line would be no client's.
+    rig.append("node.log", "Fatal: here\n\nGoroutine 1\n");
+    rig.append("node.log", looking(20));
+    rig.start();
+    expected.push("Fatal: here".to_owned());
+    expected.push(found(20));
+    rig.expect(&expected.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
+    rig.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_container_wrote_tells_as_well() {
+    let mut rig = Rig::new("*.log");
+    rig.section.client = Client::Auto;
+    let wrap = |line: String| format!("2026-11-21T09:22:57.280123456Z stdout F {line}");
+    rig.append(
+        "node.log",
+        (0..20).map(looking).map(wrap).collect::<String>(),
+    );
+    rig.start();
+    let expected: Vec<String> = (0..20).map(found).collect();
+    rig.expect(&expected.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
+    rig.kill().await;
+    assert_eq!(rig.entry("node.log").unwrap().client, Some(Client::Geth));
 }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::rig::{message, wait_until};
 use crate::agent::counters::Counters;
-use crate::agent::logs::UNREAD;
 use crate::agent::logs::journal::Journal;
+use crate::agent::logs::{Client, UNREAD};
 use crate::agent::ship::LogBatch;
 use crate::config::{self, StartAt};
 use crate::tasks::Tasks;
@@ -262,5 +262,26 @@ async fn a_child_that_fails_is_started_again_behind_what_was_read() {
     fs::remove_file(site.path("status")).unwrap();
     let (documents, _) = running.documents(1).await;
     assert_eq!(messages(&documents), ["one"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_a_unit_is_found() {
+    let mut site = Site::new();
+    site.section.client = Client::Auto;
+    for number in 0..20 {
+        site.log(&format!(
+            "\"INFO [11-21|09:22:57.278] Looking for peers       peercount={number}\""
+        ));
+    }
+    let mut running = site.start(None, false);
+    let mut found = 0;
+    while found < 20 {
+        for event in running.next().await.events {
+            assert_eq!(event.document.get_str("service.name"), Some("geth"));
+            assert_eq!(event.document.get_str("event.action"), Some("peer_count"));
+            found += 1;
+        }
+    }
     running.stop().await;
 }

@@ -218,7 +218,7 @@ impl Rig {
     }
 
     /// What the registry holds of the file of this name.
-    fn entry(&self, name: &str) -> Option<Entry> {
+    pub(super) fn entry(&self, name: &str) -> Option<Entry> {
         let inode = fs::metadata(self.path(name)).unwrap().ino();
         let kept = self.registry.lock().unwrap().clone();
         let (entries, _) = registry::load(kept.into_iter().collect());
