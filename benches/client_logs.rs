@@ -1,16 +1,16 @@
 //! What a record of each client costs: `cargo bench --bench client_logs [CLIENT]`.
 //!
-//! The sample logs and recordings of `../shared/data`, repeated. `parse` is the format alone; `whole` is all that
-//! `ethmon check logs` does: reading, cutting, parsing, the document and its JSON.
+//! The sample logs and recordings of `../shared/data`, repeated. `parse` is the format alone; `event` is all that the
+//! agent does before it ships: bytes are cut into lines and records, parsed, and made a document with its id.
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ethmon::agent::logs::{Client, Reading, Zone, check};
+use ethmon::agent::logs::{Client, Reading, Zone, read};
 use ethmon::slot;
 use flate2::read::MultiGzDecoder;
 
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(
         out,
         "{:<44} {:>7} {:>7} {:>9} {:>9} {:>9}",
-        "log", "records", "bytes", "typed", "parse ns", "whole ns"
+        "log", "records", "bytes", "typed", "parse ns", "event ns"
     )?;
     for (client, path) in logs()? {
         if wanted.as_ref().is_none_or(|name| client.name() == name) {
@@ -95,13 +95,9 @@ fn measure(client: Client, path: &Path) -> Result<String, Box<dyn Error>> {
             black_box(client.parse(black_box(record), &reading));
         }
     });
-    let plain = std::env::temp_dir().join(format!("ethmon-bench-{}.log", std::process::id()));
-    fs::write(&plain, &text)?;
-    let files = [plain];
-    let whole = best(|| {
-        black_box(check(client, &files, &mut io::sink(), &mut io::sink()).is_ok());
+    let event = best(|| {
+        black_box(read(client, black_box(&text), now));
     });
-    fs::remove_file(&files[0])?;
     let per_record = |time: Duration| time.as_nanos() / records.len().max(1) as u128;
     Ok(format!(
         "{:<44} {:>7} {:>7} {:>9} {:>9} {:>9}",
@@ -110,7 +106,7 @@ fn measure(client: Client, path: &Path) -> Result<String, Box<dyn Error>> {
         text.len() / records.len().max(1),
         typed,
         per_record(parse),
-        per_record(whole),
+        per_record(event),
     ))
 }
 

@@ -229,7 +229,7 @@ fn understand_field<'a>(parsed: &mut Parsed<'a>, key: &str, value: &'a str) -> b
             true
         }
         "err" | "error" => parsed.fields.set_text("error.message", value),
-        _ => false,
+        _ => keys::consensus(parsed, key, value),
     }
 }
 
