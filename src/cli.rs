@@ -98,6 +98,14 @@ pub enum Check {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Read captures (pcap, pcapng) and print one JSON document per flow report and transaction.
+    Packets {
+        /// An agent's configuration: its [packets] section says which ports are what.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,10 +26,17 @@ pub enum DataStream {
     HeadSplit,
     Alert,
     AgentReport,
+    Flow,
+    Dns,
+    Http,
+    Tls,
+    Icmp,
+    Sip,
+    Traffic,
 }
 
 impl DataStream {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::BeaconEvent,
         Self::Block,
         Self::Node,
@@ -47,6 +54,13 @@ impl DataStream {
         Self::HeadSplit,
         Self::Alert,
         Self::AgentReport,
+        Self::Flow,
+        Self::Dns,
+        Self::Http,
+        Self::Tls,
+        Self::Icmp,
+        Self::Sip,
+        Self::Traffic,
     ];
 
     /// `logs` or `metrics`.
@@ -58,7 +72,13 @@ impl DataStream {
             | Self::NetworkBlock
             | Self::Reorg
             | Self::HeadSplit
-            | Self::Alert => "logs",
+            | Self::Alert
+            | Self::Flow
+            | Self::Dns
+            | Self::Http
+            | Self::Tls
+            | Self::Icmp
+            | Self::Sip => "logs",
             _ => "metrics",
         }
     }
@@ -83,6 +103,13 @@ impl DataStream {
             Self::HeadSplit => "ethereum.head_split",
             Self::Alert => "ethmon.alert",
             Self::AgentReport => "ethmon.agent",
+            Self::Flow => "network_traffic.flow",
+            Self::Dns => "network_traffic.dns",
+            Self::Http => "network_traffic.http",
+            Self::Tls => "network_traffic.tls",
+            Self::Icmp => "network_traffic.icmp",
+            Self::Sip => "network_traffic.sip",
+            Self::Traffic => "ethereum.traffic",
         }
     }
 

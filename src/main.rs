@@ -39,7 +39,8 @@ fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Agent { config } => {
             let config = config::load_agent(&config)?;
-            serve(|stop| agent::run(config, stop))
+            let captures = agent::packets::open(config.packets.as_ref())?;
+            serve(|stop| agent::run(config, captures, stop))
         }
         Command::Aggregator { config } => {
             let config = config::load_aggregator(&config)?;
@@ -97,6 +98,13 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
             rules::parse(&file.display().to_string(), &text)?;
             Ok("rule")
         }),
+        Check::Packets { config, files } => {
+            let config = match config {
+                Some(config) => config::load_agent(&config)?.packets.unwrap_or_default(),
+                None => config::Packets::default(),
+            };
+            agent::packets::check(&config, &files, out, &mut io::stderr())
+        }
         Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
 }

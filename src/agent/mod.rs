@@ -8,6 +8,7 @@ pub mod execution;
 pub mod host;
 pub mod logs;
 pub mod outbox;
+pub mod packets;
 pub mod report;
 pub mod ship;
 pub mod store;
@@ -39,6 +40,7 @@ enum Collector {
     Execution(config::Execution),
     Host(config::Host),
     Logs(logs::Tail),
+    Packets(Box<config::Packets>, Vec<packets::Source>),
     Report(Report),
 }
 
@@ -49,6 +51,7 @@ impl Collector {
             Self::Execution(_) => "execution",
             Self::Host(_) => "host",
             Self::Logs(_) => "logs",
+            Self::Packets(..) => "packets",
             Self::Report(_) => "report",
         }
     }
@@ -59,14 +62,19 @@ impl Collector {
             Self::Execution(config) => execution::run(config, outbox, stop).await,
             Self::Host(config) => host::run(config, outbox, stop).await,
             Self::Logs(tail) => logs::run(tail, outbox, stop).await,
+            Self::Packets(config, sources) => packets::run(*config, sources, outbox, stop).await,
             Self::Report(report) => report::run(report, outbox, stop).await,
         }
     }
 }
 
-/// Runs until `stop`. Then the ends follow each other by what they hold: collectors drop their outboxes, the shipper
+/// Runs until `stop`, with what [`packets::open`] opened while there was one thread. Then the ends follow each other by what they hold: collectors drop their outboxes, the shipper
 /// sees that no more comes and flushes, and with its handle goes the store.
-pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: config::Agent,
+    captures: Vec<packets::Source>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let client = Client::new(&config.elasticsearch)?;
     let limits = Limits {
         spool_bytes: config.spool_max_bytes,
@@ -98,6 +106,9 @@ pub async fn run(config: config::Agent, stop: CancellationToken) -> anyhow::Resu
     let (files, inbox) = mpsc::channel(FILE_BATCHES);
 
     let mut collectors = collectors(&config, &handle, &counters);
+    if let Some(packets) = config.packets.clone() {
+        collectors.push(Collector::Packets(Box::new(packets), captures));
+    }
     if config.logs.is_empty() {
         drop(files);
     } else {

@@ -12,6 +12,7 @@ mod file;
 mod host;
 mod logs;
 mod node;
+mod packets;
 mod secret;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use self::file::{Problem, parse};
 pub use self::host::Host;
 pub use self::logs::Logs;
 pub use self::node::Node;
+pub use self::packets::{Http as PacketHttp, Packets, Ports as PacketPorts, Traffic};
 pub use self::secret::Secret;
 
 /// `agent.toml`.
@@ -46,6 +48,8 @@ pub struct Agent {
     pub execution: Option<Execution>,
     pub host: Option<Host>,
     pub logs: Vec<Logs>,
+    /// Absent: nothing is captured.
+    pub packets: Option<Packets>,
 }
 
 impl Default for Agent {
@@ -59,6 +63,7 @@ impl Default for Agent {
             execution: None,
             host: None,
             logs: Vec::new(),
+            packets: None,
         }
     }
 }

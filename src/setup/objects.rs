@@ -80,12 +80,13 @@ macro_rules! embedded {
 
 type Embedded = (&'static str, &'static str);
 
-pub(super) const COMPONENTS: [Embedded; 5] = [
+pub(super) const COMPONENTS: [Embedded; 6] = [
     embedded!("components", "ethmon-settings"),
     embedded!("components", "ethmon-retention-short"),
     embedded!("components", "ethmon-retention-long"),
     embedded!("components", "ethmon-envelope"),
     embedded!("components", "ethmon-metricset"),
+    embedded!("components", "ethmon-network-traffic"),
 ];
 
 pub(super) const INDICES: [Embedded; 2] = [
@@ -119,6 +120,13 @@ pub(super) fn stream_template(stream: DataStream) -> Embedded {
         DataStream::HeadSplit => embedded!("streams", "logs-ethereum.head_split"),
         DataStream::Alert => embedded!("streams", "logs-ethmon.alert"),
         DataStream::AgentReport => embedded!("streams", "metrics-ethmon.agent"),
+        DataStream::Flow => embedded!("streams", "logs-network_traffic.flow"),
+        DataStream::Dns => embedded!("streams", "logs-network_traffic.dns"),
+        DataStream::Http => embedded!("streams", "logs-network_traffic.http"),
+        DataStream::Tls => embedded!("streams", "logs-network_traffic.tls"),
+        DataStream::Icmp => embedded!("streams", "logs-network_traffic.icmp"),
+        DataStream::Sip => embedded!("streams", "logs-network_traffic.sip"),
+        DataStream::Traffic => embedded!("streams", "metrics-ethereum.traffic"),
     }
 }
 

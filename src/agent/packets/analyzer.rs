@@ -1,0 +1,418 @@
+//! Frames in, documents out: flows, transactions, summaries. Pure: time comes with the frames, so a live capture, a file and
+//! a test are the same code.
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::address::{FlowKey, Side};
+use super::decode::{self, Link, Packet, SYN, TCP, Transport, Undecodable};
+use super::dns::Dns;
+use super::flow::{Counts, End, Flow, Phase};
+use super::fragments::Fragments;
+use super::label::{Label, Labels};
+use super::stats::Stats;
+use super::summary::Summary;
+use super::table::Table;
+use super::talk::Conversation;
+use super::transaction::{Scene, Setting};
+use crate::config;
+use crate::event::Event;
+
+/// What all conversations may hold together.
+const MOST_HELD_BYTES: usize = 32 << 20;
+/// How often what depends on time alone is looked after.
+const HOUSEKEEPING: i64 = 10_000_000;
+/// A clock that is set back further than this begins a new time.
+const STEP_BACK: i64 = 60_000_000_000;
+/// A closed connection's late packets still belong to it.
+const LINGER: i64 = 2_000_000_000;
+
+pub struct Analyzer {
+    setting: Setting,
+    labels: Labels,
+    table: Table,
+    summary: Summary,
+    fragments: Fragments,
+    dns: Dns,
+    stats: Stats,
+    held_bytes: usize,
+    now: i64,
+    tidied_at: i64,
+    period: i64,
+}
+
+impl Analyzer {
+    /// `own` are the host's addresses, `most_flows` this capture's part of the configured number.
+    pub fn new(
+        config: &config::Packets,
+        agent_id: &str,
+        interface: &str,
+        own: &[IpAddr],
+        most_flows: usize,
+    ) -> Self {
+        let mut networks = config.internal_networks.clone();
+        own.iter().for_each(|address| networks.add(*address));
+        Self {
+            labels: Labels::new(&config.ports),
+            table: Table::new(most_flows),
+            summary: Summary::default(),
+            fragments: Fragments::default(),
+            dns: Dns::default(),
+            stats: Stats::default(),
+            held_bytes: 0,
+            now: i64::MIN,
+            tidied_at: i64::MIN,
+            period: nanoseconds(config.period).max(1_000_000_000),
+            setting: Setting {
+                agent_id: agent_id.to_owned(),
+                interface: interface.to_owned(),
+                networks,
+                config: config.clone(),
+            },
+        }
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// For what the capture itself counts.
+    pub fn stats_mut(&mut self) -> &mut Stats {
+        &mut self.stats
+    }
+
+    pub fn flows(&self) -> usize {
+        self.table.flows()
+    }
+
+    /// One frame. `at` is in nanoseconds since 1970, `wire_bytes` its length before the capture cut it.
+    pub fn frame(
+        &mut self,
+        link: Link,
+        at: i64,
+        wire_bytes: u32,
+        bytes: &[u8],
+        out: &mut Vec<Event>,
+    ) {
+        self.stats.packets += 1;
+        self.advance(at, out);
+        let packet = match decode::packet(link, bytes) {
+            Ok(packet) => packet,
+            Err(Undecodable::NotIp) => return self.stats.not_ip += 1,
+            Err(Undecodable::Malformed) => return self.stats.malformed += 1,
+        };
+        if packet.fragment.is_some() {
+            self.fragment(at, &packet, wire_bytes, out);
+        } else {
+            let counts = Counts {
+                packets: 1,
+                bytes: u64::from(wire_bytes),
+            };
+            self.datagram(at, &packet, packet.body, counts, true, out);
+        }
+    }
+
+    /// Time goes on, with or without packets.
+    pub fn advance(&mut self, at: i64, out: &mut Vec<Event>) {
+        if at >= self.now || self.now.saturating_sub(at) > STEP_BACK {
+            self.now = at;
+        }
+        if self.tidied_at.saturating_add(HOUSEKEEPING) > self.now && self.tidied_at <= self.now {
+            return;
+        }
+        self.tidied_at = self.now;
+        self.give_up_fragments(self.now, out);
+        let patience = nanoseconds(self.setting.config.transaction_timeout);
+        self.expire_transactions(self.now.saturating_sub(patience), out);
+        self.sweep(None, out);
+        let (setting, stats, flows) = (&self.setting, &self.stats, self.table.flows());
+        self.summary
+            .take(self.now, self.period, setting, stats, flows, out);
+    }
+
+    /// The capture ends: everything that is open is reported.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        self.give_up_fragments(i64::MAX, out);
+        self.sweep(Some(End::Stopped), out);
+        self.expire_transactions(i64::MAX, out);
+        if self.now != i64::MIN {
+            let (setting, stats) = (&self.setting, &self.stats);
+            self.summary
+                .force(self.now, setting, stats, self.table.flows(), out);
+        }
+    }
+
+    fn fragment(&mut self, at: i64, packet: &Packet<'_>, wire_bytes: u32, out: &mut Vec<Event>) {
+        if let Some((body, counts)) = self.fragments.add(at, packet, wire_bytes) {
+            self.datagram(at, packet, &body, counts, true, out);
+        } else if self.fragments.is_full() {
+            self.give_up_fragments(at, out);
+        }
+    }
+
+    fn give_up_fragments(&mut self, now: i64, out: &mut Vec<Event>) {
+        while let Some(rest) = self.fragments.give_up(now) {
+            self.stats.fragments_lost += rest.counts.packets;
+            let at = self.now;
+            self.datagram(at, &rest.packet, &rest.first, rest.counts, false, out);
+        }
+    }
+
+    /// A datagram, or with `is_whole` false the beginning of one, which counts as traffic and is not looked into.
+    fn datagram(
+        &mut self,
+        at: i64,
+        packet: &Packet<'_>,
+        body: &[u8],
+        counts: Counts,
+        is_whole: bool,
+        out: &mut Vec<Event>,
+    ) {
+        let transport = decode::transport(packet.protocol, body);
+        let (ports, flags) = match &transport {
+            Transport::Tcp(tcp) => (tcp.ports, tcp.flags),
+            Transport::Udp(udp) => (udp.ports, 0),
+            Transport::Icmp(icmp) => ([icmp.id; 2], 0),
+            Transport::Other => {
+                let known = [decode::TCP, decode::UDP, decode::ICMP, decode::ICMPV6];
+                self.stats.transport_malformed += u64::from(known.contains(&packet.protocol));
+                ([0, 0], 0)
+            }
+        };
+        let (key, side) = FlowKey::new(packet, ports);
+        let is_new = match self.table.find(&key) {
+            None => true,
+            // The same ports, another connection.
+            Some(flow) if flow.phase.is_over() && flags & SYN != 0 => {
+                self.end(&key, End::Closed, out);
+                true
+            }
+            Some(_) => false,
+        };
+        if is_new {
+            let flow = self.open(at, key, side, packet, &transport, flags);
+            self.summary.opened(&flow);
+            if let Some(evicted) = self.table.insert(flow) {
+                self.stats.evicted_flows += 1;
+                self.ended(evicted, End::Evicted, out);
+            }
+        }
+        let Some(flow) = self.table.find(&key) else {
+            return;
+        };
+        flow.last = flow.last.max(at);
+        flow.counts[side as usize].packets += counts.packets;
+        flow.counts[side as usize].bytes += counts.bytes;
+        self.summary.packet(flow.line, side == flow.peer, counts);
+        if packet.protocol == TCP && !is_new {
+            let after = flow.phase.after(flags, side, flow.opener);
+            if after != flow.phase {
+                self.summary.moved(flow.line, flow.phase, after);
+                flow.phase = after;
+            }
+        }
+        if is_whole {
+            let held = flow.conversation.as_ref().map_or(0, |held| held.memory());
+            let mut scene = Scene {
+                setting: &self.setting,
+                key,
+                client: flow.opener,
+                icmp: flow.icmp,
+                at,
+                stats: &mut self.stats,
+                out,
+            };
+            let dns = &mut self.dns;
+            // A decoder's bug costs one conversation, never the agent.
+            let looked = catch_unwind(AssertUnwindSafe(|| {
+                look_into(flow, side, &transport, packet.missing, dns, &mut scene);
+            }));
+            if looked.is_err() {
+                self.stats.decoder_panics += 1;
+                flow.conversation = None;
+            }
+            self.held_bytes -= held;
+            let holds = flow.conversation.as_ref().map_or(0, |held| held.memory());
+            self.held_bytes += holds;
+            if self.held_bytes > MOST_HELD_BYTES && holds > 0 {
+                self.held_bytes -= holds;
+                flow.conversation = None;
+                self.stats.conversations_dropped += 1;
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        at: i64,
+        key: FlowKey,
+        side: Side,
+        packet: &Packet<'_>,
+        transport: &Transport<'_>,
+        flags: u8,
+    ) -> Flow {
+        let ports = [key.end(Side::Low).port, key.end(Side::High).port];
+        let by_sender = match side {
+            Side::Low => ports,
+            Side::High => [ports[1], ports[0]],
+        };
+        let (label, listener) = self.labels.find(key.protocol, by_sender);
+        let listener = listener.map(|place| if place == 0 { side } else { side.other() });
+        let phase = match key.protocol {
+            TCP => Phase::first(flags),
+            _ => Phase::Unknown,
+        };
+        let opener = match phase {
+            Phase::Asked => side,
+            Phase::Answered => side.other(),
+            // Its beginning was not seen: who listens has not dialled.
+            _ => listener.map_or(side, Side::other),
+        };
+        let networks = &self.setting.networks;
+        let is_inside = |side: Side| networks.contains(key.end(side).address.ip());
+        let peer = match (is_inside(Side::Low), is_inside(Side::High)) {
+            (true, false) => Side::High,
+            (false, true) => Side::Low,
+            _ => opener,
+        };
+        let port = listener.map(|side| key.end(side).port);
+        let macs = packet.macs.map(|[from, to]| match side {
+            Side::Low => [from, to],
+            Side::High => [to, from],
+        });
+        Flow {
+            key,
+            opener,
+            peer,
+            label,
+            line: self.summary.line(label, key.protocol, port),
+            phase,
+            icmp: match transport {
+                Transport::Icmp(icmp) => (icmp.kind, icmp.code),
+                _ => (0, 0),
+            },
+            macs,
+            started: at,
+            last: at,
+            counts: Default::default(),
+            reports: 0,
+            conversation: match key.protocol {
+                TCP => Conversation::new(label).map(Box::new),
+                _ => None,
+            },
+        }
+    }
+
+    /// Reports and ends flows as their time comes; all of them where an end is given.
+    fn sweep(&mut self, all: Option<End>, out: &mut Vec<Event>) {
+        let timeout = nanoseconds(self.setting.config.flow_timeout);
+        let (now, period) = (self.now, self.period);
+        let mut ended = Vec::new();
+        let Self {
+            table,
+            summary,
+            setting,
+            stats,
+            ..
+        } = self;
+        let visit = |flow: &mut Flow| {
+            let silent = now.saturating_sub(flow.last);
+            let end = all.or(match flow.phase.is_over() {
+                true if silent > LINGER => Some(End::Closed),
+                _ if silent > timeout => Some(End::Timeout),
+                _ => None,
+            });
+            if let Some(end) = end {
+                ended.push((flow.key, end));
+            } else if flow.total().packets > 0 {
+                summary.reported(flow, stats);
+                out.push(report(flow, setting, None));
+            }
+        };
+        match all {
+            Some(_) => table.sweep_all(visit),
+            None => table.sweep(now, period, visit),
+        }
+        for (key, end) in ended {
+            self.end(&key, end, out);
+        }
+    }
+
+    fn end(&mut self, key: &FlowKey, end: End, out: &mut Vec<Event>) {
+        if let Some(flow) = self.table.remove(key) {
+            self.ended(flow, end, out);
+        }
+    }
+
+    fn ended(&mut self, mut flow: Flow, end: End, out: &mut Vec<Event>) {
+        if let Some(mut conversation) = flow.conversation.take() {
+            self.held_bytes -= conversation.memory();
+            let mut scene = Scene {
+                setting: &self.setting,
+                key: flow.key,
+                client: flow.opener,
+                icmp: flow.icmp,
+                at: flow.last,
+                stats: &mut self.stats,
+                out,
+            };
+            let dns = &mut self.dns;
+            let looked = catch_unwind(AssertUnwindSafe(|| conversation.end(dns, &mut scene)));
+            self.stats.decoder_panics += u64::from(looked.is_err());
+        }
+        self.summary.ended(&flow);
+        self.summary.reported(&flow, &mut self.stats);
+        out.push(report(&mut flow, &self.setting, Some(end)));
+    }
+
+    fn expire_transactions(&mut self, before: i64, out: &mut Vec<Event>) {
+        while let Some((key, asked)) = self.dns.expired(before) {
+            let mut scene = Scene {
+                setting: &self.setting,
+                key,
+                client: Side::Low,
+                icmp: (0, 0),
+                at: self.now,
+                stats: &mut self.stats,
+                out,
+            };
+            asked.unanswered(&mut scene);
+        }
+    }
+}
+
+fn look_into(
+    flow: &mut Flow,
+    from: Side,
+    transport: &Transport<'_>,
+    missing: u32,
+    dns: &mut Dns,
+    scene: &mut Scene<'_>,
+) {
+    match transport {
+        Transport::Tcp(tcp) => {
+            let Some(conversation) = &mut flow.conversation else {
+                return;
+            };
+            conversation.segment(from, tcp, missing, dns, scene);
+            if conversation.is_done() {
+                flow.conversation = None;
+            }
+        }
+        Transport::Udp(udp) if flow.label == Label::Dns => {
+            dns.message(from, udp.payload, scene);
+        }
+        _ => {}
+    }
+}
+
+fn report(flow: &mut Flow, setting: &Setting, end: Option<End>) -> Event {
+    let source = flow.key.end(flow.opener).address.ip();
+    let destination = flow.key.end(flow.opener.other()).address.ip();
+    let direction = setting.networks.direction(source, destination);
+    flow.report(&setting.agent_id, direction, end)
+}
+
+fn nanoseconds(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

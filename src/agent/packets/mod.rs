@@ -1,0 +1,102 @@
+//! What goes over the wire, by Packetbeat's names: flows, transactions, and each period's sums.
+//!
+//! Everything but [`capture`] is pure: frames with their times in, documents out. A protocol is one file (or folder), a
+//! variant of [`talk::Talk`] where it runs on TCP, and its arm in [`analyzer`].
+
+pub mod address;
+pub mod analyzer;
+pub mod capture;
+mod check;
+pub mod community_id;
+pub mod decode;
+pub mod dns;
+pub mod filter;
+pub mod flow;
+pub mod fragments;
+pub mod label;
+pub mod networks;
+pub mod pending;
+pub mod stats;
+pub mod stream;
+pub mod summary;
+pub mod table;
+pub mod talk;
+#[cfg(test)]
+mod tests;
+pub mod transaction;
+
+use std::sync::Mutex;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+pub use self::analyzer::Analyzer;
+pub use self::capture::{Source, open};
+pub use self::check::check;
+pub use self::decode::Link;
+pub use self::networks::Networks;
+pub use self::stats::Stats;
+use super::outbox::Outbox;
+use crate::config;
+use crate::tasks::{self, Tasks};
+
+/// Batches of documents between a capture's thread and the outbox.
+const BATCHES: usize = 32;
+
+/// Runs one thread per source until `stop`, or until the file has been read.
+pub async fn run(
+    config: config::Packets,
+    sources: Vec<Source>,
+    outbox: Outbox,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let own = tasks::blocking(capture::own_addresses).await;
+    let flows_each = config.max_flows / sources.len().max(1);
+    let mut all = Tasks::new(stop.clone());
+    for source in sources {
+        let name = source.name().to_owned();
+        let (sender, mut batches) = mpsc::channel(BATCHES);
+        let mut analyzer = Analyzer::new(&config, outbox.agent_id(), &name, &own, flows_each);
+        let (counting, ending) = (outbox.clone(), stop.clone());
+        all.spawn(
+            format!("capture {name}"),
+            tasks::thread(format!("packets {name}"), move || {
+                let counted = Mutex::new(Stats::default());
+                let report = |analyzer: &Analyzer| count(&counting, &counted, analyzer.stats());
+                let read = source.follow(&mut analyzer, &sender, &ending, report);
+                // A broken capture is no reason to stop watching the node.
+                if let Err(error) = read {
+                    error!(error = format!("{error:#}"), "a capture has ended");
+                }
+                Ok(())
+            }),
+        );
+        let outbox = outbox.clone();
+        all.spawn(format!("documents of {name}"), async move {
+            while let Some(batch) = batches.recv().await {
+                for event in batch {
+                    outbox.send(event).await;
+                }
+            }
+            Ok(())
+        });
+    }
+    drop(outbox);
+    all.join().await
+}
+
+/// Adds what was counted since the last time to the agent's own report.
+fn count(outbox: &Outbox, counted: &Mutex<Stats>, now: &Stats) {
+    let mut before = counted
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    for ((name, now), (_, before)) in now.named().into_iter().zip(before.named()) {
+        // The kernel's own counters may begin anew.
+        let more = now.saturating_sub(before);
+        if more > 0 {
+            outbox.count(name, more);
+        }
+    }
+    *before = *now;
+}

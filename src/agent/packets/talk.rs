@@ -1,0 +1,102 @@
+//! A TCP connection that is looked into: both directions in order, and the decoder of its protocol.
+
+use super::address::Side;
+use super::decode::{RST, SYN, Tcp};
+use super::dns::{self, Dns};
+use super::label::Label;
+use super::stream::{Piece, Stream};
+use super::transaction::Scene;
+
+pub struct Conversation {
+    streams: [Stream; 2],
+    talk: Talk,
+}
+
+/// One variant per protocol on TCP.
+enum Talk {
+    Dns(dns::Frames),
+}
+
+impl Conversation {
+    /// `None` where a protocol is not looked into.
+    pub fn new(label: Label) -> Option<Self> {
+        let talk = match label {
+            Label::Dns => Talk::Dns(dns::Frames::default()),
+            _ => return None,
+        };
+        Some(Self {
+            streams: Default::default(),
+            talk,
+        })
+    }
+
+    pub fn segment(
+        &mut self,
+        from: Side,
+        tcp: &Tcp<'_>,
+        missing: u32,
+        dns: &mut Dns,
+        scene: &mut Scene<'_>,
+    ) {
+        let Self { streams, talk } = self;
+        let stream = &mut streams[from as usize];
+        let mut sequence = tcp.sequence;
+        if tcp.flags & SYN != 0 {
+            stream.begin(sequence);
+            sequence = sequence.wrapping_add(1);
+        }
+        if tcp.flags & RST != 0 {
+            return;
+        }
+        if !tcp.payload.is_empty() || missing > 0 || stream.held_bytes() > 0 {
+            let at = scene.at;
+            stream.segment(at, sequence, tcp.payload, missing, &mut |piece| {
+                talk.take(from, piece, dns, scene);
+            });
+        }
+    }
+
+    /// No more will come: what is held is delivered, what is unfinished is reported.
+    pub fn end(&mut self, dns: &mut Dns, scene: &mut Scene<'_>) {
+        let Self { streams, talk } = self;
+        for from in Side::BOTH {
+            let stream = &mut streams[from as usize];
+            while stream.held_bytes() > 0 {
+                stream.give_up_hole(&mut |piece| talk.take(from, piece, dns, scene));
+            }
+        }
+        talk.end(scene);
+    }
+
+    /// Nothing of interest will come: the rest need not be put in order.
+    pub fn is_done(&self) -> bool {
+        match &self.talk {
+            Talk::Dns(frames) => frames.is_done(),
+        }
+    }
+
+    /// Bytes held, about.
+    pub fn memory(&self) -> usize {
+        let held: usize = self.streams.iter().map(Stream::held_bytes).sum();
+        held + match &self.talk {
+            Talk::Dns(frames) => frames.memory(),
+        }
+    }
+}
+
+impl Talk {
+    fn take(&mut self, from: Side, piece: Piece<'_>, dns: &mut Dns, scene: &mut Scene<'_>) {
+        if let Piece::Gap(bytes) = piece {
+            scene.stats.tcp_gap_bytes += u64::from(bytes);
+        }
+        match self {
+            Self::Dns(frames) => frames.data(from, piece, dns, scene),
+        }
+    }
+
+    fn end(&mut self, _scene: &mut Scene<'_>) {
+        match self {
+            Self::Dns(_) => {}
+        }
+    }
+}
