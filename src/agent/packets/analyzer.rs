@@ -2,14 +2,13 @@
 //! a test are the same code.
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::address::{FlowKey, Side};
 use super::decode::{self, Link, Packet, SYN, TCP, Transport, Undecodable};
-use super::dns::Dns;
+use super::decoders::Decoders;
 use super::flow::{Counts, End, Flow, Phase};
 use super::fragments::Fragments;
-use super::label::{Label, Labels};
+use super::label::Labels;
 use super::stats::Stats;
 use super::summary::Summary;
 use super::table::Table;
@@ -18,8 +17,6 @@ use super::transaction::{Scene, Setting};
 use crate::config;
 use crate::event::Event;
 
-/// What all conversations may hold together.
-const MOST_HELD_BYTES: usize = 32 << 20;
 /// How often what depends on time alone is looked after.
 const HOUSEKEEPING: i64 = 10_000_000;
 /// A clock that is set back further than this begins a new time.
@@ -33,9 +30,8 @@ pub struct Analyzer {
     table: Table,
     summary: Summary,
     fragments: Fragments,
-    dns: Dns,
+    decoders: Decoders,
     stats: Stats,
-    held_bytes: usize,
     now: i64,
     tidied_at: i64,
     period: i64,
@@ -57,9 +53,8 @@ impl Analyzer {
             table: Table::new(most_flows),
             summary: Summary::default(),
             fragments: Fragments::default(),
-            dns: Dns::default(),
+            decoders: Decoders::default(),
             stats: Stats::default(),
-            held_bytes: 0,
             now: i64::MIN,
             tidied_at: i64::MIN,
             period: nanoseconds(config.period).max(1_000_000_000),
@@ -123,7 +118,9 @@ impl Analyzer {
         self.tidied_at = self.now;
         self.give_up_fragments(self.now, out);
         let patience = nanoseconds(self.setting.config.transaction_timeout);
-        self.expire_transactions(self.now.saturating_sub(patience), out);
+        let before = self.now.saturating_sub(patience);
+        self.decoders
+            .expire(before, self.now, &self.setting, &mut self.stats, out);
         self.sweep(None, out);
         let (setting, stats, flows) = (&self.setting, &self.stats, self.table.flows());
         self.summary
@@ -134,7 +131,8 @@ impl Analyzer {
     pub fn finish(&mut self, out: &mut Vec<Event>) {
         self.give_up_fragments(i64::MAX, out);
         self.sweep(Some(End::Stopped), out);
-        self.expire_transactions(i64::MAX, out);
+        self.decoders
+            .expire(i64::MAX, self.now, &self.setting, &mut self.stats, out);
         if self.now != i64::MIN {
             let (setting, stats) = (&self.setting, &self.stats);
             self.summary
@@ -212,7 +210,6 @@ impl Analyzer {
             }
         }
         if is_whole {
-            let held = flow.conversation.as_ref().map_or(0, |held| held.memory());
             let mut scene = Scene {
                 setting: &self.setting,
                 key,
@@ -222,23 +219,8 @@ impl Analyzer {
                 stats: &mut self.stats,
                 out,
             };
-            let dns = &mut self.dns;
-            // A decoder's bug costs one conversation, never the agent.
-            let looked = catch_unwind(AssertUnwindSafe(|| {
-                look_into(flow, side, &transport, packet.missing, dns, &mut scene);
-            }));
-            if looked.is_err() {
-                self.stats.decoder_panics += 1;
-                flow.conversation = None;
-            }
-            self.held_bytes -= held;
-            let holds = flow.conversation.as_ref().map_or(0, |held| held.memory());
-            self.held_bytes += holds;
-            if self.held_bytes > MOST_HELD_BYTES && holds > 0 {
-                self.held_bytes -= holds;
-                flow.conversation = None;
-                self.stats.conversations_dropped += 1;
-            }
+            self.decoders
+                .look_into(flow, side, &transport, packet.missing, &mut scene);
         }
     }
 
@@ -345,8 +327,7 @@ impl Analyzer {
     }
 
     fn ended(&mut self, mut flow: Flow, end: End, out: &mut Vec<Event>) {
-        if let Some(mut conversation) = flow.conversation.take() {
-            self.held_bytes -= conversation.memory();
+        if let Some(conversation) = flow.conversation.take() {
             let mut scene = Scene {
                 setting: &self.setting,
                 key: flow.key,
@@ -356,53 +337,11 @@ impl Analyzer {
                 stats: &mut self.stats,
                 out,
             };
-            let dns = &mut self.dns;
-            let looked = catch_unwind(AssertUnwindSafe(|| conversation.end(dns, &mut scene)));
-            self.stats.decoder_panics += u64::from(looked.is_err());
+            self.decoders.end(conversation, &mut scene);
         }
         self.summary.ended(&flow);
         self.summary.reported(&flow, &mut self.stats);
         out.push(report(&mut flow, &self.setting, Some(end)));
-    }
-
-    fn expire_transactions(&mut self, before: i64, out: &mut Vec<Event>) {
-        while let Some((key, asked)) = self.dns.expired(before) {
-            let mut scene = Scene {
-                setting: &self.setting,
-                key,
-                client: Side::Low,
-                icmp: (0, 0),
-                at: self.now,
-                stats: &mut self.stats,
-                out,
-            };
-            asked.unanswered(&mut scene);
-        }
-    }
-}
-
-fn look_into(
-    flow: &mut Flow,
-    from: Side,
-    transport: &Transport<'_>,
-    missing: u32,
-    dns: &mut Dns,
-    scene: &mut Scene<'_>,
-) {
-    match transport {
-        Transport::Tcp(tcp) => {
-            let Some(conversation) = &mut flow.conversation else {
-                return;
-            };
-            conversation.segment(from, tcp, missing, dns, scene);
-            if conversation.is_done() {
-                flow.conversation = None;
-            }
-        }
-        Transport::Udp(udp) if flow.label == Label::Dns => {
-            dns.message(from, udp.payload, scene);
-        }
-        _ => {}
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes over the wire, by Packetbeat's names: flows, transactions, and each period's sums.
 //!
 //! Everything but [`capture`] is pure: frames with their times in, documents out. A protocol is one file (or folder), a
-//! variant of [`talk::Talk`] where it runs on TCP, and its arm in [`analyzer`].
+//! variant of `Talk` in [`talk`] where it runs on TCP, else its arm in [`decoders`].
 
 pub mod address;
 pub mod analyzer;
@@ -9,13 +9,17 @@ pub mod capture;
 mod check;
 pub mod community_id;
 pub mod decode;
+pub mod decoders;
 pub mod dns;
 pub mod filter;
 pub mod flow;
 pub mod fragments;
+pub mod http;
+pub mod icmp;
 pub mod label;
 pub mod networks;
 pub mod pending;
+pub mod sip;
 pub mod stats;
 pub mod stream;
 pub mod summary;
@@ -23,6 +27,7 @@ pub mod table;
 pub mod talk;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 pub mod transaction;
 
 use std::sync::Mutex;

@@ -3,8 +3,11 @@
 use super::address::Side;
 use super::decode::{RST, SYN, Tcp};
 use super::dns::{self, Dns};
+use super::http::Http;
 use super::label::Label;
+use super::sip;
 use super::stream::{Piece, Stream};
+use super::tls::Tls;
 use super::transaction::Scene;
 
 pub struct Conversation {
@@ -15,6 +18,9 @@ pub struct Conversation {
 /// One variant per protocol on TCP.
 enum Talk {
     Dns(dns::Frames),
+    Http(Http),
+    Sip(sip::Frames),
+    Tls(Tls),
 }
 
 impl Conversation {
@@ -22,6 +28,9 @@ impl Conversation {
     pub fn new(label: Label) -> Option<Self> {
         let talk = match label {
             Label::Dns => Talk::Dns(dns::Frames::default()),
+            Label::Http | Label::BeaconApi | Label::EngineApi => Talk::Http(Http::default()),
+            Label::Sip => Talk::Sip(sip::Frames::default()),
+            Label::Tls => Talk::Tls(Tls::default()),
             _ => return None,
         };
         Some(Self {
@@ -72,6 +81,9 @@ impl Conversation {
     pub fn is_done(&self) -> bool {
         match &self.talk {
             Talk::Dns(frames) => frames.is_done(),
+            Talk::Http(http) => http.is_done(),
+            Talk::Sip(frames) => frames.is_done(),
+            Talk::Tls(tls) => tls.is_done(),
         }
     }
 
@@ -80,6 +92,9 @@ impl Conversation {
         let held: usize = self.streams.iter().map(Stream::held_bytes).sum();
         held + match &self.talk {
             Talk::Dns(frames) => frames.memory(),
+            Talk::Http(http) => http.memory(),
+            Talk::Sip(frames) => frames.memory(),
+            Talk::Tls(tls) => tls.memory(),
         }
     }
 }
@@ -91,12 +106,17 @@ impl Talk {
         }
         match self {
             Self::Dns(frames) => frames.data(from, piece, dns, scene),
+            Self::Http(http) => http.data(from, piece, scene),
+            Self::Sip(frames) => frames.data(from, piece, scene),
+            Self::Tls(tls) => tls.data(from, piece, scene),
         }
     }
 
-    fn end(&mut self, _scene: &mut Scene<'_>) {
+    fn end(&mut self, scene: &mut Scene<'_>) {
         match self {
-            Self::Dns(_) => {}
+            Self::Dns(_) | Self::Sip(_) => {}
+            Self::Http(http) => http.end(scene),
+            Self::Tls(tls) => tls.end(scene),
         }
     }
 }
