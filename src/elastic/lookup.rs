@@ -40,7 +40,7 @@ impl Client {
         }
         for stream in streams {
             if !all.iter().any(|index| index.stream == *stream) {
-                self.is_missing(stream).await?;
+                all.extend(self.indices_unless_missing(stream).await?);
             }
         }
         all.sort_by_key(|index| index.created_ms);
@@ -48,18 +48,27 @@ impl Client {
     }
 
     /// That there is no such data stream has to be said: what stands before Elasticsearch may answer with nothing, too.
-    async fn is_missing(&self, stream: &str) -> Result<(), SendError> {
-        let path = format!("_data_stream/{}", path_segment(stream));
-        let reply = self
-            .get(&path, &[("filter_path", "error.type,data_streams.name")])
-            .await?;
-        match &reply.body["error"]["type"] {
-            kind if reply.status == 404 && kind == "index_not_found_exception" => Ok(()),
-            _ if reply.is_success() => Err(SendError::Unreadable {
+    async fn indices_unless_missing(&self, stream: &str) -> Result<Vec<BackingIndex>, SendError> {
+        let path = format!("{}/_settings", path_segment(stream));
+        let query = [
+            ("expand_wildcards", "all"),
+            ("filter_path", "error.type,*.settings.index.creation_date"),
+        ];
+        let reply = self.get(&path, &query).await?;
+        if reply.status == 404 && reply.body["error"]["type"] == "index_not_found_exception" {
+            return Ok(Vec::new());
+        }
+        if !reply.is_success() {
+            return Err(self.refused(&reply));
+        }
+        // It may have been made a moment ago.
+        let indices: Vec<_> = backing_indices(&reply.body).collect();
+        match indices.is_empty() {
+            true => Err(SendError::Unreadable {
                 host: self.hosts().join(", "),
                 reason: format!("not the list of the indices of {stream}"),
             }),
-            _ => Err(self.refused(&reply)),
+            false => Ok(indices),
         }
     }
 
