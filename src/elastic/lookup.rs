@@ -84,9 +84,18 @@ impl Client {
         if !reply.is_success() {
             return Err(self.refused(&reply));
         }
-        held(&reply.body, ids.len()).ok_or_else(|| SendError::Unreadable {
-            host: self.hosts().join(", "),
-            reason: format!("not the answer to a search for {} ids", ids.len()),
+        let host = self.hosts().join(", ");
+        held(&reply.body, ids.len()).map_err(|kind| match kind {
+            // The index is there and does not answer: closed, or without a shard.
+            Some(kind) => SendError::Refused {
+                host,
+                status: reply.status,
+                reason: format!("cannot look into {index}: {kind}"),
+            },
+            None => SendError::Unreadable {
+                host,
+                reason: format!("not the answer to a search for {} ids", ids.len()),
+            },
         })
     }
 }
@@ -109,19 +118,29 @@ fn stream_of(index: &str) -> Option<&str> {
     rest.rsplitn(3, '-').nth(2)
 }
 
-/// `None` unless every id has a verdict. An index that was deleted meanwhile holds nothing.
-fn held(body: &Value, expected: usize) -> Option<HashSet<String>> {
-    let documents = body["docs"].as_array()?;
+/// `Err` unless every id has a verdict, with the type of the error where there is one. An index that was deleted
+/// meanwhile holds nothing.
+fn held(body: &Value, expected: usize) -> Result<HashSet<String>, Option<String>> {
+    let documents = body["docs"].as_array().ok_or(None)?;
     let mut held = HashSet::new();
     for document in documents {
-        match (document["found"].as_bool(), &document["error"]["type"]) {
-            (Some(true), _) => drop(held.insert(document["_id"].as_str()?.to_owned())),
-            (Some(false), _) => {}
-            (None, kind) if kind == "index_not_found_exception" => {}
-            _ => return None,
+        match (
+            document["found"].as_bool(),
+            document["error"]["type"].as_str(),
+        ) {
+            (Some(true), _) => {
+                let id = document["_id"].as_str().ok_or(None)?;
+                held.insert(id.to_owned());
+            }
+            (Some(false), _) | (None, Some("index_not_found_exception")) => {}
+            (None, kind) => return Err(kind.map(str::to_owned)),
         }
     }
-    (documents.len() == expected).then_some(held)
+    if documents.len() == expected {
+        Ok(held)
+    } else {
+        Err(None)
+    }
 }
 
 #[cfg(test)]
@@ -144,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_verdict_for_every_id_is_none() {
+    fn an_answer_without_a_verdict_for_every_id_is_an_error() {
         let good = json!({"docs": [{"_id": "a", "found": true}, {"_id": "b", "found": false}]});
-        assert_eq!(held(&good, 2), Some(HashSet::from(["a".to_owned()])));
-        assert_eq!(held(&good, 3), None);
+        assert_eq!(held(&good, 2), Ok(HashSet::from(["a".to_owned()])));
+        assert_eq!(held(&good, 3), Err(None));
         let failed = json!({"docs": [{"_id": "a", "error": {"type": "x"}}]});
-        assert_eq!(held(&failed, 1), None);
+        assert_eq!(held(&failed, 1), Err(Some("x".to_owned())));
         let gone = json!({"docs": [{"_id": "a", "error": {"type": "index_not_found_exception"}}]});
-        assert_eq!(held(&gone, 1), Some(HashSet::new()));
-        assert_eq!(held(&json!({"errors": false}), 0), None);
+        assert_eq!(held(&gone, 1), Ok(HashSet::new()));
+        assert_eq!(held(&json!({"errors": false}), 0), Err(None));
     }
 }

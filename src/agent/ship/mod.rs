@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
@@ -232,14 +233,17 @@ impl Ship {
         for (item, reason) in bad {
             self.bury(item, None, "not_sendable", reason.to_string());
         }
-        let (body, items) = self.body.take();
-        if items == 0 {
+        let body = self.body.take();
+        if batch.items.is_empty() {
             return;
         }
         self.requests += 1;
-        let Some(batch) = self.look_up(batch, now) else {
-            return;
-        };
+        if let Some(batch) = self.look_up(batch, now) {
+            self.post(batch, body, now);
+        }
+    }
+
+    fn post(&mut self, batch: Batch, (body, items): (Bytes, usize), now: Instant) {
         let hungry = self.queue.is_ready(now, self.pace.limits().items, false);
         let sent = Sent {
             batch,
@@ -314,7 +318,11 @@ impl Ship {
     fn of_last_life(&self, taken_at_ms: Option<u64>) -> Option<Doubt> {
         let age_ms = age_at_start(taken_at_ms, self.started_ms)?;
         let at = self.started_at;
-        Some(Doubt { at, age_ms })
+        Some(Doubt {
+            at,
+            age_ms,
+            until: at,
+        })
     }
 
     fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {
