@@ -24,8 +24,6 @@ pub(super) struct Agent {
     folder: PathBuf,
     child: Option<Child>,
     pub(super) starts: usize,
-    /// Where what it said since its last start begins.
-    log_begins_at: usize,
 }
 
 impl Agent {
@@ -59,7 +57,6 @@ timezone = "UTC"
             folder: folder.to_owned(),
             child: None,
             starts: 0,
-            log_begins_at: 0,
         }
     }
 
@@ -74,7 +71,6 @@ timezone = "UTC"
 
     pub(super) fn start(&mut self) {
         let log = log(&self.folder);
-        self.log_begins_at = self.log().len();
         let mut command = Command::new(environment::program());
         command
             .arg("agent")
@@ -100,12 +96,6 @@ timezone = "UTC"
     /// All it said in all its lives.
     pub(super) fn log(&self) -> Vec<u8> {
         fs::read(self.folder.join("agent.out")).unwrap()
-    }
-
-    /// It has its store open: before that, a look at what a killed agent left would lock it out.
-    pub(super) fn is_up(&self) -> bool {
-        let said = &self.log()[self.log_begins_at..];
-        memchr::memmem::find(said, b"agent starts").is_some()
     }
 
     pub(super) fn kill(&mut self) {

@@ -1,8 +1,10 @@
 //! A program that logs, and what rotates its files.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -20,8 +22,24 @@ pub(super) const POISON: &str = "poison";
 /// Whether all these lines were stored within the time.
 pub(super) type AreStored<'a> = &'a (dyn Fn(&[String], Duration) -> bool + Sync);
 
+/// How often each banner was written so far, by any writer: only when all are stored, a certain one is.
+#[derive(Debug, Default)]
+pub(super) struct Banners(Mutex<HashMap<String, usize>>);
+
+impl Banners {
+    /// How often the line must be stored to be stored for sure.
+    pub(super) fn written(&self, line: &str) -> usize {
+        self.0.lock().unwrap().get(line).copied().unwrap_or(1)
+    }
+
+    fn add(&self, line: &str) {
+        *self.0.lock().unwrap().entry(line.to_owned()).or_default() += 1;
+    }
+}
+
 pub(super) struct Writer<'a> {
     plan: &'a FilePlan,
+    banners: &'a Banners,
     folder: PathBuf,
     file: File,
     dice: StdRng,
@@ -35,11 +53,18 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(plan: &'a FilePlan, folder: &Path, seed: u64, has_poison: bool) -> Self {
+    pub(super) fn new(
+        plan: &'a FilePlan,
+        banners: &'a Banners,
+        folder: &Path,
+        seed: u64,
+        has_poison: bool,
+    ) -> Self {
         let folder = folder.join("logs");
         let file = open(&folder.join(plan.name));
         let mut writer = Self {
             plan,
+            banners,
             folder,
             file,
             dice: StdRng::seed_from_u64(seed),
@@ -152,6 +177,7 @@ impl<'a> Writer<'a> {
             Banner::Own => format!("=== {} was opened", self.plan.name),
             Banner::Common => "=== log was opened".to_owned(),
         };
+        self.banners.add(&banner);
         self.lines.push(banner.clone());
         self.put(format!("{banner}\n").as_bytes());
         if self.dice.random() {
