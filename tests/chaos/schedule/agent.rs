@@ -24,6 +24,8 @@ pub(super) struct Agent {
     folder: PathBuf,
     child: Option<Child>,
     pub(super) starts: usize,
+    /// Where what it said since its last start begins.
+    log_begins_at: usize,
 }
 
 impl Agent {
@@ -57,6 +59,7 @@ timezone = "UTC"
             folder: folder.to_owned(),
             child: None,
             starts: 0,
+            log_begins_at: 0,
         }
     }
 
@@ -71,6 +74,7 @@ timezone = "UTC"
 
     pub(super) fn start(&mut self) {
         let log = log(&self.folder);
+        self.log_begins_at = self.log().len();
         let mut command = Command::new(environment::program());
         command
             .arg("agent")
@@ -134,6 +138,14 @@ timezone = "UTC"
 
     pub(super) fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Nothing where it does not listen to signals yet.
+    pub(super) fn reload(&self) {
+        let said = &self.log()[self.log_begins_at..];
+        if memchr::memmem::find(said, b"agent starts").is_some() {
+            self.signal(Signal::HUP);
+        }
     }
 
     /// Without the library the clock stays as it is.

@@ -167,6 +167,7 @@ fn drive(plan: &Plan, agent: &mut Agent, server: &Server) -> Result<(), String> 
                 sleep(time);
                 agent.thaw();
             }
+            AgentStep::Reload => agent.reload(),
             AgentStep::SetClock { seconds } => agent.set_clock(seconds),
         }
     }
