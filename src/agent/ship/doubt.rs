@@ -21,8 +21,9 @@ const LIST_IS_FRESH: Duration = Duration::from_secs(1);
 const REFUSAL_LASTS: Duration = Duration::from_secs(60);
 /// Where nobody may look, it is tried again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Lines read again after a start were sent before it at most so long ago, we assume.
-const LAST_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// Lines read again after a start were sent before it at most so long ago, we assume: a host that fails on a Friday may be
+/// back on a Monday.
+pub(super) const LAST_LIFE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// An item may have been stored at any time from `age_ms` before `at` up to `until`; where a server carries a request out
 /// after everybody gave it up, later, too. So what was ever in doubt is looked up before each time it is sent.
@@ -119,13 +120,11 @@ impl Known {
     }
 }
 
-/// How long before the start what the last life may have sent was sent at most, in milliseconds: `taken_at_ms` is when a
-/// spooled record was taken, `None` for a line that is read again.
-pub(super) fn age_at_start(taken_at_ms: Option<u64>, started_ms: u64) -> Option<u64> {
-    match taken_at_ms {
-        Some(taken) => (taken < started_ms).then(|| (started_ms - taken).max(LAST_LIFE_MS)),
-        None => Some(LAST_LIFE_MS),
-    }
+/// How long before the start what the last life may have sent was sent at most, in milliseconds. `None` for a record that
+/// this life took: neither was it in the spool at the start, nor is it older by the clock, which may have been set.
+pub(super) fn age_at_start(was_there: bool, taken_at_ms: u64, started_ms: u64) -> Option<u64> {
+    let is_old = was_there || taken_at_ms < started_ms;
+    is_old.then(|| started_ms.saturating_sub(taken_at_ms).max(LAST_LIFE_MS))
 }
 
 /// Which ids to look for in which backing index. Of an item it takes data stream, id, and how many milliseconds ago it may
@@ -290,9 +289,9 @@ mod tests {
 
     #[test]
     fn the_last_life_sent_nothing_that_was_taken_since() {
-        assert_eq!(age_at_start(Some(9), 10), Some(LAST_LIFE_MS));
-        assert_eq!(age_at_start(Some(10), 10), None);
-        assert_eq!(age_at_start(Some(0), 30 * HOUR), Some(30 * HOUR));
-        assert_eq!(age_at_start(None, 10), Some(LAST_LIFE_MS));
+        assert_eq!(age_at_start(false, 9, 10), Some(LAST_LIFE_MS));
+        assert_eq!(age_at_start(false, 10, 10), None);
+        assert_eq!(age_at_start(true, 11, 10), Some(LAST_LIFE_MS), "set back");
+        assert_eq!(age_at_start(true, 0, 300 * HOUR), Some(300 * HOUR));
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::doubt::{Doubt, Known, age_at_start};
+use self::doubt::{Doubt, Known, LAST_LIFE_MS, age_at_start};
 pub use self::files::LogBatch;
 use self::files::Progress;
 use self::look_up::Findings;
@@ -140,6 +140,8 @@ struct Ship {
     started_at: Instant,
     /// By the clock on the wall, milliseconds since 1970.
     started_ms: u64,
+    /// Records that were in the spool at the start and have yet to be taken.
+    left_over: u64,
     /// Under way.
     requests: usize,
     taking: bool,
@@ -170,6 +172,7 @@ impl Ship {
     ) -> Self {
         let concurrency = client.concurrency();
         let window = Window::new(concurrency);
+        let left_over = store.totals().borrow().spool().records;
         Self {
             store,
             client,
@@ -177,6 +180,7 @@ impl Ship {
             work: FuturesUnordered::new(),
             started_at: Instant::now(),
             started_ms: u64::try_from(slot::now().timestamp_millis()).unwrap_or_default(),
+            left_over,
             requests: 0,
             taking: false,
             settling: false,
@@ -269,7 +273,10 @@ impl Ship {
                 let records = records?;
                 self.spool_has_more |= !records.is_empty();
                 for (key, record) in records {
-                    let doubt = self.of_last_life(Some(record.taken_at_ms()));
+                    let was_there = self.left_over > 0;
+                    self.left_over = self.left_over.saturating_sub(1);
+                    let age_ms = age_at_start(was_there, record.taken_at_ms(), self.started_ms);
+                    let doubt = age_ms.map(|age_ms| self.of_last_life(age_ms));
                     self.hold(record, Origin::Spool(key), doubt);
                 }
             }
@@ -300,7 +307,7 @@ impl Ship {
         let mut datasets = Vec::with_capacity(events.len());
         for event in events {
             let dataset = event.stream.dataset();
-            let doubt = self.of_last_life(None).filter(|_| in_doubt > 0);
+            let doubt = (in_doubt > 0).then(|| self.of_last_life(LAST_LIFE_MS));
             in_doubt = in_doubt.saturating_sub(1);
             match seal.seal(event) {
                 Some(record) => {
@@ -314,15 +321,13 @@ impl Ship {
         self.counters.received(datasets.into_iter());
     }
 
-    /// As for [`age_at_start`].
-    fn of_last_life(&self, taken_at_ms: Option<u64>) -> Option<Doubt> {
-        let age_ms = age_at_start(taken_at_ms, self.started_ms)?;
+    fn of_last_life(&self, age_ms: u64) -> Doubt {
         let at = self.started_at;
-        Some(Doubt {
+        Doubt {
             at,
             age_ms,
             until: at,
-        })
+        }
     }
 
     fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {
