@@ -259,6 +259,7 @@ impl Rounds {
                 sections: config.logs,
                 registry,
                 store: store.clone(),
+                seal: seal.clone(),
                 batches: files,
                 counters: Arc::clone(counters),
                 once,
@@ -267,7 +268,6 @@ impl Rounds {
         let shipper = Shipper {
             store: store.clone(),
             files: inbox,
-            seal,
             client,
             counters: Arc::clone(counters),
             limits: ship::LIMITS,

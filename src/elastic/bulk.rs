@@ -85,6 +85,10 @@ impl BulkBody {
         Ok(true)
     }
 
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     pub fn items(&self) -> usize {
         self.items
     }

@@ -31,7 +31,6 @@ use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use self::window::Window;
 use super::counters::{Counters, Output};
-use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
 use crate::slot;
@@ -51,7 +50,6 @@ pub const LIMITS: elastic::Limits = elastic::Limits {
 pub struct Shipper {
     pub store: StoreHandle,
     pub files: mpsc::Receiver<LogBatch>,
-    pub seal: Seal,
     pub client: Client,
     pub counters: Arc<Counters>,
     pub limits: elastic::Limits,
@@ -68,7 +66,6 @@ pub async fn run(
     let Shipper {
         store,
         mut files,
-        seal,
         client,
         counters,
         limits,
@@ -85,7 +82,7 @@ pub async fn run(
         tokio::select! {
             Some(done) = ship.work.next() => ship.finish(done)?,
             batch = files.recv(), if ship.takes_files() => match batch {
-                Some(batch) => ship.accept(batch, &seal),
+                Some(batch) => ship.accept(batch),
                 None => ship.files_ended = true,
             },
             Ok(()) = totals.changed() => ship.spool_has_more = true,
@@ -291,23 +288,13 @@ impl Ship {
         Ok(())
     }
 
-    fn accept(&mut self, batch: LogBatch, seal: &Seal) {
-        let (number, mut in_doubt, events) = self.progress.begin(batch);
-        let mut datasets = Vec::with_capacity(events.len());
-        for event in events {
-            let dataset = event.stream.dataset();
-            let doubt = self.of_last_life(None).filter(|_| in_doubt > 0);
-            in_doubt = in_doubt.saturating_sub(1);
-            match seal.seal(event) {
-                Some(record) => {
-                    datasets.push(dataset);
-                    self.hold(record, Origin::File(number), doubt);
-                }
-                // What a processor dropped has its outcome: the file's offset moves on past it.
-                None => self.progress.settle(number, None),
-            }
+    fn accept(&mut self, batch: LogBatch) {
+        let (number, in_doubt, records) = self.progress.begin(batch);
+        self.counters.received(records.iter().map(Record::dataset));
+        for (place, record) in records.into_iter().enumerate() {
+            let doubt = self.of_last_life(None).filter(|_| place < in_doubt);
+            self.hold(record, Origin::File(number), doubt);
         }
-        self.counters.received(datasets.into_iter());
     }
 
     /// As for [`age_at_start`].
