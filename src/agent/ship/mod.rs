@@ -230,6 +230,10 @@ impl Ship {
             self.bury(item, None, "not_sendable", reason.to_string());
         }
         let (body, items) = self.body.take();
+        if self.queue.is_empty() {
+            // Its memory goes with this body: who knows when the next one comes.
+            self.body = BulkBody::new(self.pace.limits());
+        }
         if items == 0 {
             return;
         }
