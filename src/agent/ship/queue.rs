@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_comes_again_goes_in_company_where_there_is_any() {
+        let now = Instant::now();
+        let mut queue = queue(&["new"], now);
+        queue.again(items(&["again"]), now);
+        assert!(!queue.is_ready(now, 3, false));
+        assert_eq!(queue.wake_at(), Some(now + MAX_AGE));
+        assert!(queue.is_ready(now, 2, false) && queue.is_ready(now + MAX_AGE, 3, false));
+        let (both, _) = cut(&mut queue, now, 3);
+        assert_eq!(both, ids(&["again", "new"]));
+    }
+
+    #[tokio::test]
     async fn an_unanswered_request_comes_first_and_in_order() {
         let now = Instant::now();
         let mut queue = queue(&["c"], now);
