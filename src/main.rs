@@ -13,13 +13,9 @@ use ethmon::{agent, aggregator, alert, config, replay, rules, setup, slot, tasks
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log_format);
-    use_small_pages();
     match run(cli.command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -227,14 +223,6 @@ fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .build()
         .context("cannot start the runtime")?
         .block_on(future)
-}
-
-/// Huge pages double the memory of a process that is much smaller than they make it, and make it no faster.
-fn use_small_pages() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "memory comes in huge pages");
-    }
 }
 
 fn start_logging(format: LogFormat) {

@@ -90,16 +90,10 @@ async fn collect(dir: &Path, address: SocketAddr, limits: Limits, events: u64) -
         ..Elasticsearch::default()
     };
     let (files, inbox) = mpsc::channel(1);
-    let outbox = Outbox::new(
-        handle.clone(),
-        seal.clone(),
-        Arc::clone(&counters),
-        ended.clone(),
-    );
+    let outbox = Outbox::new(handle.clone(), seal, Arc::clone(&counters), ended.clone());
     let shipper = Shipper {
         store: handle.clone(),
         files: inbox,
-        seal,
         client: Client::new(&config).unwrap(),
         counters: Arc::clone(&counters),
         limits: ship::LIMITS,

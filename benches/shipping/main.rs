@@ -78,8 +78,6 @@ enum Role {
 
 const PAIRS: usize = 7;
 const QUICK_PAIRS: usize = 3;
-/// An idle run takes its time, not ours.
-const IDLE_PAIRS: usize = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
 fn main() -> anyhow::Result<()> {
@@ -135,7 +133,6 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             (Some(pairs), _) => pairs,
             (None, true) if case.idle => 1,
             (None, true) => QUICK_PAIRS,
-            (None, false) if case.idle => IDLE_PAIRS,
             (None, false) => PAIRS,
         };
         let mut outcomes: Vec<Vec<Outcome>> = vec![Vec::new(); shippers.len()];

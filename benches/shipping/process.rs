@@ -16,6 +16,16 @@ const POLL: Duration = Duration::from_millis(5);
 
 pub(crate) struct Process(Child);
 
+/// Resident, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// At any time.
+    pub(crate) most: u64,
+    pub(crate) now: u64,
+    /// Of that what the kernel maps of the program and its libraries, and can take back.
+    pub(crate) file: u64,
+}
+
 impl Process {
     /// Starts the command on this core.
     pub(crate) fn start(
@@ -53,15 +63,19 @@ impl Process {
         Ok(TICK * ticks.sum::<Result<u32, _>>()?)
     }
 
-    /// Resident memory in bytes: the most it ever had, and what it has now. 0 once it has ended.
-    pub(crate) fn memory(&self) -> (u64, u64) {
+    /// Resident memory. None once it has ended.
+    pub(crate) fn memory(&self) -> Memory {
         let status = fs::read_to_string(self.proc("status")).unwrap_or_default();
         let value = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
             kib.unwrap_or_default() * 1024
         };
-        (value("VmHWM:"), value("VmRSS:"))
+        Memory {
+            most: value("VmHWM:"),
+            now: value("VmRSS:"),
+            file: value("RssFile:"),
+        }
     }
 
     /// CPU time within this time, to the nanosecond: ticks are too long for a process that does next to nothing.

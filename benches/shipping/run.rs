@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) wall: Duration,
     /// The most of the whole life; when idle, what there is then.
     pub(crate) memory_bytes: u64,
+    /// Of that the pages of the program itself and its libraries.
+    pub(crate) file_bytes: u64,
     pub(crate) sink_cpu: Duration,
     #[serde(flatten)]
     pub(crate) count: Count,
@@ -67,11 +69,13 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
     let log = File::create(state.join("stderr.log"))?;
     let process = Process::start(&command, SHIPPER_CORE, Stdio::null(), log.into())?;
 
-    let mut memory_bytes = 0;
+    let (mut memory_bytes, mut file_bytes) = (0, 0);
     let mut grew = (began, 0);
     let (count, lines) = loop {
         std::thread::sleep(POLL);
-        memory_bytes = memory_bytes.max(process.memory().0);
+        let memory = process.memory();
+        memory_bytes = memory_bytes.max(memory.most);
+        file_bytes = file_bytes.max(memory.file);
         let count: Count = ask(&url, "/_sink/count")?;
         if count.items >= case.lines {
             let lines: Lines = ask(&url, "/_sink/lines")?;
@@ -89,7 +93,7 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
     };
     let mut wall = began.elapsed();
     let sink_cpu = sink.cpu()?.saturating_sub(sink_began);
-    memory_bytes = memory_bytes.max(process.memory().0);
+    memory_bytes = memory_bytes.max(process.memory().most);
 
     let mut idle_cpu = None;
     if case.idle {
@@ -97,7 +101,8 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
         let began = Instant::now();
         idle_cpu = Some(process.cpu_during(place.idle)?);
         wall = began.elapsed();
-        memory_bytes = process.memory().1;
+        let memory = process.memory();
+        (memory_bytes, file_bytes) = (memory.now, memory.file);
     }
     if matches!(shipper, Shipper::Reference) && !case.idle {
         // It ends by itself.
@@ -109,6 +114,7 @@ pub(crate) fn run(shipper: &Shipper, case: &Case, place: &Place) -> anyhow::Resu
         cpu: idle_cpu.unwrap_or(life),
         wall,
         memory_bytes,
+        file_bytes,
         sink_cpu,
         count,
         lines,

@@ -85,16 +85,22 @@ fn serve(stream: TcpStream, options: Options, state: &Mutex<State>) -> anyhow::R
     let mut reader = BufReader::with_capacity(1 << 18, stream);
     let mut unpacked = Vec::new();
     while let Some(request) = Request::read(&mut reader)? {
+        let mut status = "200 OK";
         let answer = match request.path.as_str() {
             "/_sink/count" => serde_json::to_vec(&lock(state).count)?,
             "/_sink/lines" => serde_json::to_vec(&lines(&lock(state).kept, options)?)?,
             path if path.ends_with("/_bulk") => bulk(request, options, state, &mut unpacked)?,
             // What shippers ask before they begin.
             "/" => br#"{"name":"sink","cluster_name":"sink","version":{"number":"8.19.0","build_flavor":"default"},"tagline":"You Know, for Search"}"#.to_vec(),
+            // On a first day there is no data stream yet, and nothing in it that may have been sent before.
+            path if path.starts_with("/_data_stream/") => {
+                status = "404 Not Found";
+                br#"{"error":{"type":"index_not_found_exception"},"status":404}"#.to_vec()
+            }
             _ => b"{}".to_vec(),
         };
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         );
         writer.write_all(&[head.as_bytes(), &answer].concat())?;

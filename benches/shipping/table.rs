@@ -31,12 +31,21 @@ impl Table {
             let load = load.split(' ').next().unwrap_or("?");
             println!("shipper on core 0, sink on core 1; load before: {load}");
             println!(
-                "CPU per event in µs (idle: % of a core), ×: times the reference loop; median [least, most] of all runs"
+                "CPU per event in µs (idle: % of a core), ×: times the reference loop; median [least, most] of all runs; file: the program's own pages in MiB"
             );
             println!();
             println!(
-                "{:<13} {:<10} {:>22} {:>20} {:>6} {:>6} {:>6} {:>9} {:>5}  result",
-                "case", "shipper", "CPU", "×", "MiB", "wire B", "JSON B", "events/s", "sink"
+                "{:<13} {:<10} {:>22} {:>20} {:>6} {:>5} {:>6} {:>6} {:>9} {:>5}  result",
+                "case",
+                "shipper",
+                "CPU",
+                "×",
+                "MiB",
+                "file",
+                "wire B",
+                "JSON B",
+                "events/s",
+                "sink"
             );
         }
         Self {
@@ -69,6 +78,7 @@ impl Table {
                 cost: spread,
                 ratio,
                 mib: max(outcomes, |run| run.memory_bytes as f64 / f64::from(1 << 20)),
+                file_mib: max(outcomes, |run| run.file_bytes as f64 / f64::from(1 << 20)),
                 sink: max(outcomes, |run| share(run.sink_cpu, run.wall)),
                 speed: Spread::of(
                     outcomes
@@ -89,7 +99,7 @@ impl Table {
                     json!({
                         "case": case.name, "shipper": name, "files": case.files, "lines": case.lines, "corpus_bytes": corpus_bytes,
                         "cost": row.cost.median, "cost_unit": if case.idle { "% of a core" } else { "µs/event" },
-                        "times_reference": row.ratio.median, "memory_mib": row.mib, "sink_share": row.sink,
+                        "times_reference": row.ratio.median, "memory_mib": row.mib, "file_mib": row.file_mib, "sink_share": row.sink,
                         "lost": row.lost, "repeated": row.repeated, "result": result, "runs": outcomes,
                     })
                 );
@@ -98,7 +108,7 @@ impl Table {
             let per_line = |bytes: usize| bytes / case.lines;
             let first = outcomes.first().map(|run| run.count).unwrap_or_default();
             println!(
-                "{:<13} {:<10} {:>22} {:>20} {:>6.1} {:>6} {:>6} {:>9} {:>4.0}%  {result}",
+                "{:<13} {:<10} {:>22} {:>20} {:>6.1} {:>5.1} {:>6} {:>6} {:>9} {:>4.0}%  {result}",
                 if is_ours { case.name } else { "" },
                 name,
                 row.cost.text(if case.idle { 3 } else { 2 }),
@@ -108,6 +118,7 @@ impl Table {
                     row.ratio.text(2)
                 },
                 row.mib,
+                row.file_mib,
                 per_line(first.wire_bytes),
                 per_line(first.body_bytes),
                 if case.idle {
@@ -194,6 +205,7 @@ struct Row<'a> {
     cost: Spread,
     ratio: Spread,
     mib: f64,
+    file_mib: f64,
     sink: f64,
     speed: Spread,
     lost: usize,

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod registry;
 pub mod report;
 mod run;
+pub mod sheet;
 pub mod ship;
 pub mod status;
 pub mod store;

@@ -10,7 +10,7 @@ use super::counters::Counters;
 use super::envelope::{Envelope, Identity};
 use super::process::{Chain, Fate};
 use super::store::{Priority, Record, StoreHandle};
-use crate::event::Event;
+use crate::event::{Document, Event};
 use crate::slot::{self, ChainSpec};
 
 /// A handle; the last one that is dropped tells the shipper that no more will come.
@@ -73,19 +73,25 @@ impl Seal {
 
     /// `None` where a processor dropped the event.
     pub fn seal(&self, mut event: Event) -> Option<Record> {
-        let (envelope, processors) = {
-            let known = self.read();
-            let processors = (!known.processors.is_empty()).then(|| Arc::clone(&known.processors));
-            (Arc::clone(&known.envelope), processors)
-        };
+        let (envelope, processors) = self.current();
         if let Some(processors) = processors {
             let base = envelope.base(event.stream);
-            let fate = processors.apply(&mut event, base, |note| self.counters.processed(note));
-            if fate == Fate::Dropped {
+            if self.process(&processors, &mut event, base) == Fate::Dropped {
                 return None;
             }
         }
         Some(envelope.seal(event, slot::now()))
+    }
+
+    /// What events are sealed with now.
+    pub(super) fn current(&self) -> (Arc<Envelope>, Option<Arc<Chain>>) {
+        let known = self.read();
+        let processors = (!known.processors.is_empty()).then(|| Arc::clone(&known.processors));
+        (Arc::clone(&known.envelope), processors)
+    }
+
+    pub(super) fn process(&self, processors: &Chain, event: &mut Event, base: &Document) -> Fate {
+        processors.apply(event, base, |note| self.counters.processed(note))
     }
 
     fn identity<T>(&self, read: impl FnOnce(&Identity) -> T) -> T {

@@ -271,6 +271,7 @@ impl Rounds {
                 sections: config.logs,
                 registry,
                 store: store.clone(),
+                seal: seal.clone(),
                 batches: files,
                 counters: Arc::clone(counters),
                 once,
@@ -279,7 +280,6 @@ impl Rounds {
         let shipper = Shipper {
             store: store.clone(),
             files: inbox,
-            seal,
             client,
             counters: Arc::clone(counters),
             limits: ship::LIMITS,

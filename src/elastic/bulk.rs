@@ -68,6 +68,10 @@ impl BulkBody {
             return Err(BadItem::Document);
         }
         let begin = self.buffer.len();
+        if begin == 0 {
+            // Growing by itself it would take twice as much, and copy it.
+            self.buffer.reserve(self.limits.bytes.max(document.len()));
+        }
         self.buffer.put_slice(br#"{"create":{"_index":"#);
         self.put_string(data_stream);
         self.buffer.put_slice(br#","_id":"#);
@@ -83,6 +87,10 @@ impl BulkBody {
         self.buffer.put_u8(b'\n');
         self.items += 1;
         Ok(true)
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     pub fn items(&self) -> usize {

@@ -148,6 +148,37 @@ fn what_is_not_a_bulk_answer_is_never_success() {
     }
 }
 
+/// The short way of reading an answer and the long one come to the same.
+#[test]
+fn an_answer_in_the_usual_words_is_read_as_any_other() {
+    let items = |count| vec![r#"{"create":{"status":201}}"#; count].join(",");
+    for count in 1..4 {
+        let items = items(count);
+        for usual in [
+            format!(r#"{{"errors":false,"took":17,"items":[{items}]}}"#),
+            format!(r#"{{"took":17,"errors":false,"items":[{items}]}}"#),
+        ] {
+            let answer = parse(usual.as_bytes(), count).unwrap();
+            let unusual = usual.replace(":[", ": [");
+            assert_eq!(parse(unusual.as_bytes(), count).unwrap(), answer);
+            assert_eq!(answer.took.as_millis(), 17);
+            for expected in (0..6).filter(|expected| *expected != count) {
+                assert!(parse(usual.as_bytes(), expected).is_err());
+            }
+            for other in ["429", "209"] {
+                let other = usual.replacen("201", other, 1);
+                assert_eq!(
+                    parse(other.as_bytes(), count).is_ok(),
+                    other.contains("209")
+                );
+            }
+            for end in 0..usual.len() {
+                assert!(parse(&usual.as_bytes()[..end], count).is_err(), "{end}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_cut_of_an_answer_is_unreadable() {
     for end in 0..MIXED.len() {

@@ -1,13 +1,12 @@
 //! A JSON object, built and read by dotted field names.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::timestamp;
+use super::fields::{Field, Fields, Path};
+use super::{Pairs, write_timestamp};
 
 /// A JSON object, built and read by dotted field names and stored nested, as Elastic's own agents store theirs.
 ///
@@ -18,33 +17,31 @@ pub struct Document(Form);
 
 #[derive(Clone)]
 enum Form {
-    /// What was set, in that order; later fields win. The tree is made when it is first asked for.
-    Fields(Vec<(Path, Value)>, OnceLock<Map<String, Value>>),
+    Fields(Fields),
     Tree(Map<String, Value>),
 }
 
-/// A dotted name. Nearly all are written in the program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Cow<'static, str>);
-
-/// Enough for nearly every document.
-const FIELDS: usize = 32;
-
 impl Document {
     pub fn at(at: DateTime<Utc>) -> Self {
-        let mut fields = Vec::with_capacity(FIELDS);
-        fields.push(("@timestamp".into(), timestamp(at).into()));
-        Self(Form::Fields(fields, OnceLock::new()))
+        let mut document = Self::default();
+        document.begin(at);
+        document
+    }
+
+    /// Forgets everything but its memory, and has `@timestamp` set.
+    pub fn begin(&mut self, at: DateTime<Utc>) {
+        match &mut self.0 {
+            Form::Fields(fields) => fields.clear(),
+            Form::Tree(_) => *self = Self::default(),
+        }
+        self.set_time("@timestamp", at);
     }
 
     /// `ethereum.block.slot` sets `{"ethereum": {"block": {"slot": …}}}`. A scalar in the way is replaced.
     pub fn set(&mut self, path: impl Into<Path>, value: impl Into<Value>) {
         let (path, value) = (path.into(), value.into());
         match &mut self.0 {
-            Form::Fields(fields, tree) => {
-                tree.take();
-                fields.push((path, value));
-            }
+            Form::Fields(fields) => fields.push(path, Field::Value(value)),
             Form::Tree(tree) => set(tree, path.as_str(), value),
         }
     }
@@ -55,15 +52,54 @@ impl Document {
         }
     }
 
+    /// As [`Document::set`], without memory of its own for the text.
+    pub fn set_text(&mut self, path: impl Into<Path>, text: &str) {
+        self.set_written(path.into(), |texts| texts.push_str(text));
+    }
+
+    /// As [`Document::set`], for texts of the program of which there are not many: documents that differ in such a text
+    /// have different shapes.
+    pub fn set_word(&mut self, path: impl Into<Path>, word: &'static str) {
+        match &mut self.0 {
+            Form::Fields(fields) => fields.push(path.into(), Field::Word(word)),
+            Form::Tree(tree) => set(tree, path.into().as_str(), word.into()),
+        }
+    }
+
+    /// An object of texts.
+    pub fn set_pairs(&mut self, path: impl Into<Path>, pairs: Pairs) {
+        match &mut self.0 {
+            Form::Fields(fields) => fields.push(path.into(), Field::Pairs(Box::new(pairs))),
+            Form::Tree(tree) => set(tree, path.into().as_str(), Value::Object(pairs.to_map())),
+        }
+    }
+
+    /// A time as [`super::timestamp`] writes it.
+    pub fn set_time(&mut self, path: impl Into<Path>, at: DateTime<Utc>) {
+        self.set_written(path.into(), |texts| write_timestamp(texts, at));
+    }
+
+    fn set_written(&mut self, path: Path, write: impl FnOnce(&mut String)) {
+        match &mut self.0 {
+            Form::Fields(fields) => fields.write(path, write),
+            Form::Tree(tree) => {
+                let mut text = String::new();
+                write(&mut text);
+                set(tree, path.as_str(), text.into());
+            }
+        }
+    }
+
     /// Sets all that `other` has.
     pub fn extend(&mut self, other: Document) {
-        match other.0 {
-            Form::Fields(fields, _) => {
-                for (path, value) in fields {
-                    self.set(path, value);
+        match (&mut self.0, other.0) {
+            (Form::Fields(fields), Form::Fields(other)) => fields.extend(other),
+            (Form::Tree(_), Form::Fields(other)) => {
+                for (path, value) in other.iter() {
+                    self.set(path.clone(), value.to_value());
                 }
             }
-            Form::Tree(mut tree) => {
+            (_, Form::Tree(mut tree)) => {
                 merge(&mut tree, self.as_map());
                 self.0 = Form::Tree(tree);
             }
@@ -72,10 +108,11 @@ impl Document {
 
     /// Reads a field whether it is stored nested, dotted, or half of each, as foreign documents may be.
     pub fn get(&self, path: &str) -> Option<&Value> {
-        if let Form::Fields(fields, _) = &self.0 {
-            let mut related = fields.iter().rev();
-            let (set, value) = related.find(|(set, _)| set.is_related(path))?;
-            if set.as_str() == path {
+        if let Form::Fields(fields) = &self.0 {
+            let (set, field) = fields.last_related(path)?;
+            if let Field::Value(value) = field
+                && set.as_str() == path
+            {
                 return Some(value);
             }
         }
@@ -83,6 +120,12 @@ impl Document {
     }
 
     pub fn get_str(&self, path: &str) -> Option<&str> {
+        if let Form::Fields(fields) = &self.0
+            && let (set, field @ (Field::Text(_) | Field::Word(_))) = fields.last_related(path)?
+            && set.as_str() == path
+        {
+            return fields.scalar(field).as_str();
+        }
         self.get(path)?.as_str()
     }
 
@@ -110,14 +153,14 @@ impl Document {
 
     pub fn as_map(&self) -> &Map<String, Value> {
         match &self.0 {
-            Form::Fields(fields, tree) => tree.get_or_init(|| to_tree(fields.iter().cloned())),
+            Form::Fields(fields) => fields.as_map(),
             Form::Tree(tree) => tree,
         }
     }
 
     /// For changing what [`Document::set`] can't: removing, renaming, going through lists.
     pub fn as_map_mut(&mut self) -> &mut Map<String, Value> {
-        if let Form::Fields(..) = self.0 {
+        if let Form::Fields(_) = self.0 {
             let document = std::mem::take(self);
             self.0 = Form::Tree(document.into_map());
         }
@@ -132,68 +175,24 @@ impl Document {
     }
 
     /// What was set, in that order; `None` for a document that is a tree.
-    pub fn fields(&self) -> Option<&[(Path, Value)]> {
+    pub fn fields(&self) -> Option<&Fields> {
         match &self.0 {
-            Form::Fields(fields, _) => Some(fields),
+            Form::Fields(fields) => Some(fields),
             Form::Tree(_) => None,
         }
     }
 
     fn into_map(self) -> Map<String, Value> {
         match self.0 {
-            Form::Fields(fields, tree) => tree
-                .into_inner()
-                .unwrap_or_else(|| to_tree(fields.into_iter())),
+            Form::Fields(fields) => fields.into_map(),
             Form::Tree(tree) => tree,
         }
     }
 }
 
-impl Path {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Where the name lies in the program; `None` for one that was made while it ran.
-    pub fn place(&self) -> Option<usize> {
-        match &self.0 {
-            Cow::Borrowed(name) => Some(name.as_ptr().addr()),
-            Cow::Owned(_) => None,
-        }
-    }
-
-    /// Whether one of the two is, or lies in, the other.
-    fn is_related(&self, other: &str) -> bool {
-        let (short, long) = match self.0.len() < other.len() {
-            true => (self.as_str(), other),
-            false => (other, self.as_str()),
-        };
-        let rest = long.strip_prefix(short);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    }
-}
-
-impl From<&'static str> for Path {
-    fn from(name: &'static str) -> Self {
-        Self(Cow::Borrowed(name))
-    }
-}
-
-impl From<String> for Path {
-    fn from(name: String) -> Self {
-        Self(Cow::Owned(name))
-    }
-}
-
-impl From<&String> for Path {
-    fn from(name: &String) -> Self {
-        Self(Cow::Owned(name.clone()))
-    }
-}
-
 impl Default for Document {
     fn default() -> Self {
-        Self(Form::Fields(Vec::new(), OnceLock::new()))
+        Self(Form::Fields(Fields::default()))
     }
 }
 
@@ -221,15 +220,7 @@ impl serde::Serialize for Document {
     }
 }
 
-fn to_tree(fields: impl Iterator<Item = (Path, Value)>) -> Map<String, Value> {
-    let mut tree = Map::new();
-    for (path, value) in fields {
-        set(&mut tree, path.as_str(), value);
-    }
-    tree
-}
-
-fn set(mut object: &mut Map<String, Value>, path: &str, value: Value) {
+pub(super) fn set(mut object: &mut Map<String, Value>, path: &str, value: Value) {
     let mut rest = path;
     while let Some((head, tail)) = rest.split_once('.') {
         let child = object

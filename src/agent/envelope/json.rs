@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::event::Scalar;
+
 pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &Value) {
     write_name(out, name);
     write_value(out, value);
@@ -16,6 +18,22 @@ pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::String(text) => write_string(out, text),
         value => write_any(out, value),
+    }
+}
+
+pub(super) fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
+    match value {
+        Scalar::Text(text) => write_string(out, text),
+        Scalar::Word(word) => write_string(out, word),
+        Scalar::Value(value) => write_value(out, value),
+        Scalar::Pairs(pairs) => {
+            for (place, (name, text)) in pairs.iter().enumerate() {
+                out.push(if place == 0 { b'{' } else { b',' });
+                write_name(out, name);
+                write_string(out, text);
+            }
+            out.extend_from_slice(if pairs.is_empty() { b"{}" } else { b"}" });
+        }
     }
 }
 

@@ -12,13 +12,16 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use self::json::{write_field, write_name};
-use self::template::Templates;
-use super::store::Record;
+use self::template::{CREATED, Templates};
+use super::store::{Record, Sealed};
 use crate::event::{DataStream, Document, Event, timestamp};
 use crate::slot::ChainSpec;
 
 /// The version of the Elastic Common Schema whose names the documents use.
 const ECS_VERSION: &str = "8.17.0";
+
+/// Room for nearly every record while it is written; what is left over is given back.
+const TYPICAL_BYTES: usize = 2048;
 
 /// Who speaks. What is learnt later (client, network) is set when it is known.
 #[derive(Debug, Clone, Default)]
@@ -123,24 +126,48 @@ impl Envelope {
 
     /// The event as it will lie in the spool and in Elasticsearch. Its own fields win.
     pub fn seal(&self, mut event: Event, now: DateTime<Utc>) -> Record {
-        if event.document.get("event.created").is_none() {
-            event.document.set("event.created", timestamp(now));
-        }
-        let taken_at_ms = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
+        let sealed = self.write(&mut bytes, &mut event, &Moment::of(now));
+        bytes.shrink_to_fit();
+        sealed.within(&bytes.into())
+    }
+
+    /// The same behind what is there already.
+    pub fn write(&self, out: &mut Vec<u8>, event: &mut Event, now: &Moment) -> Sealed {
         let stream = self.stream(event.stream);
-        Record::new(taken_at_ms, &stream.index, event.id.as_str(), |out| {
-            stream.write(out, &event.document);
+        Sealed::write(out, now.ms, &stream.index, event.id.as_str(), |out| {
+            stream.write(out, &mut event.document, &now.text);
         })
     }
 }
 
+/// When an event was taken, in the forms that are written.
+#[derive(Debug)]
+pub struct Moment {
+    /// Since 1970.
+    ms: u64,
+    text: String,
+}
+
+impl Moment {
+    pub fn of(now: DateTime<Utc>) -> Self {
+        Self {
+            ms: u64::try_from(now.timestamp_millis()).unwrap_or_default(),
+            text: timestamp(now),
+        }
+    }
+}
+
 impl StreamEnvelope {
-    fn write(&self, out: &mut Vec<u8>, document: &Document) {
+    fn write(&self, out: &mut Vec<u8>, document: &mut Document, created: &str) {
         let base = self.base.as_map();
         let is_written = document
             .fields()
-            .is_some_and(|fields| self.templates.of(fields, base).write(out, fields));
+            .is_some_and(|fields| self.templates.of(fields, base).write(out, fields, created));
         if !is_written {
+            if document.get(CREATED).is_none() {
+                document.set_text(CREATED, created);
+            }
             write_merged(out, document.as_map(), base);
         }
     }

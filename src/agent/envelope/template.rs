@@ -7,11 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::json::{write_field, write_name, write_value};
-use crate::event::Path;
+use super::json::{write_field, write_name, write_scalar};
+use crate::event::{Fields, Path, Scalar};
 
 /// More shapes than this of one stream are not met; if they are, the known ones are forgotten.
 const MAX_SHAPES: usize = 1_000;
+
+/// Set on every document that has none.
+pub(super) const CREATED: &str = "event.created";
 
 /// The templates of one stream.
 #[derive(Debug, Default)]
@@ -20,22 +23,47 @@ pub(super) struct Templates(RwLock<HashMap<u64, Arc<Template>>>);
 /// How the documents of a shape are written.
 #[derive(Debug)]
 pub(super) struct Template {
-    shape: Vec<(Path, bool)>,
+    shape: Vec<(Path, Kind)>,
     /// `None` where the values decide about the result's structure.
     plan: Option<Plan>,
 }
 
-/// What stands before each value, the number of the value, and what stands at the end.
+/// What a shape says of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Any,
+    Object,
+    /// The same in every document of the shape: where it lies in the program.
+    Word(usize, usize),
+}
+
+/// What stands before each value, which value it is, and what stands at the end.
 #[derive(Debug, Default)]
 struct Plan {
     text: Vec<u8>,
-    values: Vec<(Range<usize>, usize)>,
+    values: Vec<(Range<usize>, Place)>,
     end: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Field(usize),
+    Created,
+}
+
+impl Kind {
+    fn of(value: Scalar<'_>) -> Self {
+        match value {
+            Scalar::Word(word) => Self::Word(word.as_ptr().addr(), word.len()),
+            value if value.is_object() => Self::Object,
+            _ => Self::Any,
+        }
+    }
 }
 
 impl Templates {
     /// The template for documents with these fields, where `base` is what the envelope adds. Made when first needed.
-    pub(super) fn of(&self, fields: &[(Path, Value)], base: &Map<String, Value>) -> Arc<Template> {
+    pub(super) fn of(&self, fields: &Fields, base: &Map<String, Value>) -> Arc<Template> {
         let key = fingerprint(fields);
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(&key).filter(|template| template.fits(fields));
@@ -54,38 +82,42 @@ impl Templates {
 }
 
 impl Template {
-    fn new(fields: &[(Path, Value)], base: &Map<String, Value>) -> Self {
+    fn new(fields: &Fields, base: &Map<String, Value>) -> Self {
         let shape = fields
             .iter()
-            .map(|(path, value)| (path.clone(), value.is_object()));
+            .map(|(path, value)| (path.clone(), Kind::of(value)));
         Self {
             shape: shape.collect(),
             plan: plan(fields, base),
         }
     }
 
-    fn fits(&self, fields: &[(Path, Value)]) -> bool {
+    fn fits(&self, fields: &Fields) -> bool {
         self.shape.len() == fields.len()
             && self
                 .shape
                 .iter()
-                .zip(fields)
-                .all(|((path, is_object), (other, value))| {
+                .zip(fields.iter())
+                .all(|((path, kind), (other, value))| {
                     let is_same_place = path.place().is_some() && path.place() == other.place();
-                    *is_object == value.is_object()
+                    *kind == Kind::of(value)
                         && (is_same_place && path.as_str().len() == other.as_str().len()
                             || path == other)
                 })
     }
 
     /// Writes a document of the shape; `false` and nothing where the values must be looked at.
-    pub(super) fn write(&self, out: &mut Vec<u8>, fields: &[(Path, Value)]) -> bool {
+    pub(super) fn write(&self, out: &mut Vec<u8>, fields: &Fields, created: &str) -> bool {
         let Some(plan) = &self.plan else {
             return false;
         };
-        for (before, value) in &plan.values {
+        for (before, place) in &plan.values {
             out.extend_from_slice(&plan.text[before.clone()]);
-            write_value(out, &fields[*value].1);
+            let value = match place {
+                Place::Field(number) => fields.value(*number),
+                Place::Created => Scalar::Text(created),
+            };
+            write_scalar(out, value);
         }
         out.extend_from_slice(&plan.text[plan.end.clone()]);
         true
@@ -93,7 +125,7 @@ impl Template {
 }
 
 /// Cheap; two shapes with the same fingerprint push each other out, and are told apart by [`Template::fits`].
-fn fingerprint(fields: &[(Path, Value)]) -> u64 {
+fn fingerprint(fields: &Fields) -> u64 {
     let mix =
         |hash: u64, part: u64| (hash.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95);
     fields.iter().fold(0, |hash, (path, value)| {
@@ -104,25 +136,35 @@ fn fingerprint(fields: &[(Path, Value)]) -> u64 {
                 .bytes()
                 .fold(hash, |hash, byte| mix(hash, u64::from(byte))),
         };
-        mix(
-            hash,
-            (path.as_str().len() as u64) << 1 | u64::from(value.is_object()),
-        )
+        let kind = match Kind::of(value) {
+            Kind::Any => 0,
+            Kind::Object => 1,
+            Kind::Word(place, _) => place as u64,
+        };
+        mix(hash, (path.as_str().len() as u64) << 48 ^ kind)
     })
 }
 
-/// A document in the making: the numbers of its values, and the envelope's.
+/// A document in the making: the places of its values, and the envelope's.
 enum Node<'a> {
-    Own(usize),
+    Own(Place),
+    Word(&'static str),
     Base(&'a Value),
     Object(BTreeMap<&'a str, Node<'a>>),
 }
 
 /// `None` where an object among the values meets further fields.
-fn plan(fields: &[(Path, Value)], base: &Map<String, Value>) -> Option<Plan> {
+fn plan(fields: &Fields, base: &Map<String, Value>) -> Option<Plan> {
     let mut document = BTreeMap::new();
-    for (number, (path, _)) in fields.iter().enumerate() {
-        set(&mut document, path.as_str(), number, fields)?;
+    for (number, (path, value)) in fields.iter().enumerate() {
+        let node = match value {
+            Scalar::Word(word) => Node::Word(word),
+            _ => Node::Own(Place::Field(number)),
+        };
+        set(&mut document, path.as_str(), node, fields)?;
+    }
+    if !has(&document, CREATED) {
+        set(&mut document, CREATED, Node::Own(Place::Created), fields)?;
     }
     merge(&mut document, base, fields)?;
     let mut plan = Plan::default();
@@ -131,12 +173,21 @@ fn plan(fields: &[(Path, Value)], base: &Map<String, Value>) -> Option<Plan> {
     Some(plan)
 }
 
+fn has(object: &BTreeMap<&str, Node<'_>>, path: &str) -> bool {
+    match path.split_once('.') {
+        None => object.contains_key(path),
+        Some((head, tail)) => {
+            matches!(object.get(head), Some(Node::Object(inner)) if has(inner, tail))
+        }
+    }
+}
+
 /// As [`crate::event::Document::set`] does.
 fn set<'a>(
     mut object: &mut BTreeMap<&'a str, Node<'a>>,
     path: &'a str,
-    number: usize,
-    fields: &[(Path, Value)],
+    node: Node<'a>,
+    fields: &Fields,
 ) -> Option<()> {
     let mut rest = path;
     while let Some((head, tail)) = rest.split_once('.') {
@@ -145,8 +196,8 @@ fn set<'a>(
             .or_insert_with(|| Node::Object(BTreeMap::new()));
         match child {
             Node::Object(_) => {}
-            Node::Own(own) if fields[*own].1.is_object() => return None,
-            Node::Own(_) | Node::Base(_) => *child = Node::Object(BTreeMap::new()),
+            node if node.is_object_of(fields) => return None,
+            _ => *child = Node::Object(BTreeMap::new()),
         }
         let Node::Object(inner) = child else {
             return None;
@@ -154,7 +205,7 @@ fn set<'a>(
         object = inner;
         rest = tail;
     }
-    object.insert(rest, Node::Own(number));
+    object.insert(rest, node);
     Some(())
 }
 
@@ -162,12 +213,12 @@ fn set<'a>(
 fn merge<'a>(
     into: &mut BTreeMap<&'a str, Node<'a>>,
     base: &'a Map<String, Value>,
-    fields: &[(Path, Value)],
+    fields: &Fields,
 ) -> Option<()> {
     for (name, value) in base {
         match (into.get_mut(name.as_str()), value) {
             (Some(Node::Object(into)), Value::Object(base)) => merge(into, base, fields)?,
-            (Some(Node::Own(own)), Value::Object(_)) if fields[*own].1.is_object() => return None,
+            (Some(node), Value::Object(_)) if node.is_object_of(fields) => return None,
             (Some(_), _) => {}
             (None, value) => {
                 into.insert(name, Node::Base(value));
@@ -175,6 +226,13 @@ fn merge<'a>(
         }
     }
     Some(())
+}
+
+impl Node<'_> {
+    /// It is a value, and an object.
+    fn is_object_of(&self, fields: &Fields) -> bool {
+        matches!(self, Self::Own(Place::Field(number)) if fields.value(*number).is_object())
+    }
 }
 
 impl Plan {
@@ -187,9 +245,13 @@ impl Plan {
             }
             match node {
                 Node::Base(value) => write_field(&mut self.text, name, value),
-                Node::Own(number) => {
+                Node::Word(word) => {
                     write_name(&mut self.text, name);
-                    self.values.push((begin..self.text.len(), *number));
+                    write_scalar(&mut self.text, Scalar::Word(word));
+                }
+                Node::Own(place) => {
+                    write_name(&mut self.text, name);
+                    self.values.push((begin..self.text.len(), *place));
                     begin = self.text.len();
                 }
                 Node::Object(inner) => {

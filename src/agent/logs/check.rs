@@ -13,7 +13,7 @@ use super::lines::{LANES, Lines, Shape};
 use super::multiline::Record;
 use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
-use crate::event::Event;
+use crate::event::{Event, IdOf};
 use crate::{config, slot};
 
 /// The events of a text, as if it were a whole file of the client. Times without a year or zone are `now`'s year, UTC.
@@ -23,8 +23,9 @@ pub fn read(client: Client, text: &str, now: DateTime<Utc>) -> Vec<Event> {
         written_at: now,
         zone: Zone::Utc,
     };
+    let ids = IdOf::new(&["check", "text"]);
     let place = Place::File {
-        key: "text",
+        ids: &ids,
         path: "text",
     };
     let origin = Origin {
@@ -97,10 +98,11 @@ fn check_file(
         false => Box::new(file),
     };
     let path = path.to_string_lossy();
+    let ids = IdOf::new(&["check", &path]);
     let origin = Origin {
         agent_id: "check",
         place: Place::File {
-            key: &path,
+            ids: &ids,
             path: &path,
         },
         client,

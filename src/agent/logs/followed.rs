@@ -7,11 +7,13 @@ use tracing::info;
 use super::file::Reader;
 use super::lines::is_wanted;
 use super::multiline::Record;
-use super::record::{Origin, Place, Reading, event};
+use super::record::{Origin, Place, Reading, fill};
 use super::registry::{Entry, FileKey, Fingerprint, Kept, Position, Unpacked};
 use super::scan::Found;
+use crate::agent::sheet::Sheet;
 use crate::agent::ship::LogBatch;
 use crate::config;
+use crate::event::IdOf;
 
 pub(super) struct Followed {
     pub(super) entry: Entry,
@@ -274,6 +276,7 @@ impl Followed {
         records: &[Record],
         config: Option<&config::Logs>,
         agent_id: &str,
+        sheet: &mut Sheet,
         now: DateTime<Utc>,
     ) -> (Option<LogBatch>, u64) {
         if let Some(reader) = &self.reader
@@ -284,8 +287,9 @@ impl Followed {
         let Some(config) = config.filter(|_| !records.is_empty()) else {
             return (None, 0);
         };
+        let ids = IdOf::new(&[agent_id, self.entry.key.as_str()]);
         let place = Place::File {
-            key: self.entry.key.as_str(),
+            ids: &ids,
             path: &self.entry.path,
         };
         let origin = Origin {
@@ -298,26 +302,24 @@ impl Followed {
             written_at: self.written_at.min(now),
             zone: config.timezone,
         };
-        let to_event = |record: &Record| {
+        sheet.begin(now);
+        let (mut in_doubt, mut excluded) = (0, 0);
+        for record in records {
+            if !is_wanted(&record.text, config) {
+                excluded += 1;
+                continue;
+            }
             let reading = reading.of(record);
             let parsed = config.client.parse(&record.text, &reading);
-            event(record, parsed, origin, &reading)
-        };
-        let wanted = records
-            .iter()
-            .filter(|record| is_wanted(&record.text, config));
-        let mut in_doubt = 0;
-        let events: Vec<_> = wanted
-            .inspect(|record| in_doubt += usize::from(record.offset < self.in_doubt_to))
-            .map(to_event)
-            .collect();
-        let excluded = (records.len() - events.len()) as u64;
+            let is_kept = sheet.add(|event| fill(event, record, parsed, origin, &reading));
+            in_doubt += usize::from(is_kept && record.offset < self.in_doubt_to);
+        }
         let batch = LogBatch {
             file: self.entry.offset_key(),
             path: self.entry.path.clone(),
             entry: Some(self.entry.offset_value()),
             in_doubt,
-            events,
+            records: sheet.take(),
         };
         (Some(batch), excluded)
     }
@@ -329,7 +331,7 @@ impl Followed {
             path: self.entry.path.clone(),
             entry: None,
             in_doubt: 0,
-            events: Vec::new(),
+            records: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::multiline::{Joiner, Joining, Record};
 use super::record::{Origin, Place, Reading, event};
 use super::text::time::Zone;
 use crate::config;
-use crate::event::Event;
+use crate::event::{Event, IdOf};
 use crate::fuzz;
 
 /// Bytes of the input that say how it is used: the limit of a line, the client, the places where reads end.
@@ -136,10 +136,11 @@ impl<'a> Case<'a> {
             written_at: at - TimeDelta::hours(1),
             zone: Zone::Utc,
         };
+        let ids = IdOf::new(&["fuzz", "key"]);
         let origin = Origin {
             agent_id: "fuzz",
             place: Place::File {
-                key: "key",
+                ids: &ids,
                 path: "/log",
             },
             client: self.client,

@@ -48,7 +48,8 @@ pub use self::tail::UNREAD;
 use self::tail::{Pace, Tailer};
 pub use self::text::time::Zone;
 use super::counters::Counters;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Seal};
+use super::sheet::Sheet;
 use super::ship::LogBatch;
 use super::store::{Change, StoreHandle};
 use crate::config;
@@ -60,6 +61,7 @@ pub struct Tail {
     /// The registry as the store holds it at the start.
     pub registry: Vec<(String, Vec<u8>)>,
     pub store: StoreHandle,
+    pub seal: Seal,
     pub batches: mpsc::Sender<LogBatch>,
     pub counters: Arc<Counters>,
     /// Ends at the end of all files; what could not be read is counted as [`UNREAD`].
@@ -95,6 +97,7 @@ async fn follow_files(tail: Tail, agent_id: String, stop: CancellationToken) -> 
         mut sections,
         registry,
         store,
+        seal,
         batches,
         counters,
         once,
@@ -117,6 +120,7 @@ async fn follow_files(tail: Tail, agent_id: String, stop: CancellationToken) -> 
     let mut tailer = Tailer::new(sections, known, batches, Pace::PRODUCTION)?;
     tailer.agent_id = agent_id;
     tailer.counters = counters;
+    tailer.sheet = Sheet::new(seal);
     tailer.keep = Box::new(keep);
     tailer.stop = stop;
     tailer.once = once;

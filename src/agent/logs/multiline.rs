@@ -1,11 +1,13 @@
 //! Joins the lines of a record: a stack trace belongs to the line before it. Pure.
 
+use std::borrow::Cow;
+
 use super::client::Client;
 use super::frame::{Line, Stamp};
 use super::text::ansi;
 use crate::config::{self, Pattern};
 
-/// One or more lines, joined by newlines.
+/// One or more lines, joined by newlines, without colours and other control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     /// Where its first line begins in the file.
@@ -135,9 +137,12 @@ pub(super) struct Joiner(Option<Record>);
 
 impl Joiner {
     /// Hands on the records that are complete now that this line has come: the one before it, perhaps its own.
-    pub(super) fn push(&mut self, line: Line, joining: &Joining, mut emit: impl FnMut(Record)) {
-        let plain = ansi::strip(&line.text);
-        let is_blank = plain.trim().is_empty();
+    pub(super) fn push(&mut self, mut line: Line, joining: &Joining, mut emit: impl FnMut(Record)) {
+        // Once for all who look at the text.
+        if let Cow::Owned(plain) = ansi::strip(&line.text) {
+            line.text = plain;
+        }
+        let is_blank = line.text.trim_start().is_empty();
         // Clients print blank lines around what matters: they belong to what is before them, or to nobody.
         if is_blank && matches!(joining.rule, Rule::Client(_)) {
             if let Some(open) = &mut self.0 {
@@ -147,10 +152,10 @@ impl Joiner {
         }
         let open = self.0.take();
         let (joins, has_room) = open.as_ref().map_or((false, false), |open| {
-            (joining.joins(open, &plain), joining.has_room(open, &line))
+            let text = &line.text;
+            (joining.joins(open, text), joining.has_room(open, &line))
         });
-        let ends = joining.ends(&plain);
-        drop(plain);
+        let ends = joining.ends(&line.text);
         let record = match open {
             Some(mut open) if joins && has_room => {
                 open.append(line);
@@ -235,7 +240,7 @@ mod tests {
     fn colours_do_not_hide_what_a_rule_looks_for() {
         assert_eq!(
             join("start = '^INFO'", "\u{1b}[32mINFO\u{1b}[0m a\nb\n"),
-            ["\u{1b}[32mINFO\u{1b}[0m a\nb"]
+            ["INFO a\nb"]
         );
     }
 

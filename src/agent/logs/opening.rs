@@ -41,7 +41,7 @@ impl Tailer {
         false
     }
 
-    /// Closes the file of those in the way that has been at its end for longest.
+    /// Closes those files in the way that have been at their ends for longest.
     fn make_room(&mut self, section: usize) -> bool {
         let at_rest = |id: &Id| {
             let followed = self.files.get(id)?;
@@ -50,11 +50,15 @@ impl Tailer {
             (!is_needed && self.schedule.is_at_rest(*id)).then_some(reader.grew_at)
         };
         let candidates = self.slots.in_the_way(section);
-        let longest = candidates.filter_map(|id| Some((at_rest(&id)?, id))).min();
-        if let Some((_, id)) = longest {
-            self.close(id);
+        let mut longest: Vec<_> = candidates
+            .filter_map(|id| Some((at_rest(&id)?, id)))
+            .collect();
+        longest.sort_unstable();
+        longest.truncate(self.slots.to_close(section));
+        for (_, id) in &longest {
+            self.close(*id);
         }
-        longest.is_some()
+        !longest.is_empty()
     }
 
     /// Lets those that wait for a place have what is free.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::client::Client;
 use super::multiline::Record;
@@ -11,7 +11,7 @@ use super::text::ansi;
 use super::text::hash::PrintedHash;
 use super::text::level::Level;
 use super::text::time::{LogTime, Zone};
-use crate::event::{DataStream, Document, DocumentId, Event, timestamp};
+use crate::event::{DataStream, Document, DocumentId, Event, IdOf, Pairs};
 
 /// More fields than this stay in the message alone.
 const MAX_FIELDS: usize = 32;
@@ -93,7 +93,7 @@ pub(super) struct Parsed {
     /// Typed `ethereum.*`, `error.*` and `service.*` fields.
     pub(super) fields: Document,
     /// The rest of what the client named: `ethereum.log.fields`.
-    pub(super) others: Map<String, Value>,
+    pub(super) others: Pairs,
 }
 
 impl Parsed {
@@ -106,7 +106,7 @@ impl Parsed {
             stack_trace: None,
             action: Action::Generic,
             fields: Document::default(),
-            others: Map::new(),
+            others: Pairs::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Parsed {
         if self.others.len() < MAX_FIELDS && !value.is_empty() {
             let end = value.char_indices().nth(MAX_FIELD_CHARS);
             let value = end.map_or(value, |(end, _)| &value[..end]);
-            self.others.insert(key.to_owned(), value.into());
+            self.others.set(key, value);
         }
     }
 
@@ -148,24 +148,31 @@ impl Parsed {
 }
 
 /// Where a record comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) agent_id: &'a str,
     pub(super) place: Place<'a>,
     pub(super) client: Client,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
-    File { key: &'a str, path: &'a str },
-    Journal { unit: &'a str, cursor: &'a str },
+    /// `ids` are those of agent and file.
+    File {
+        ids: &'a IdOf,
+        path: &'a str,
+    },
+    Journal {
+        unit: &'a str,
+        cursor: &'a str,
+    },
 }
 
 impl Place<'_> {
     /// A line read again from the same place is the same document.
     fn id(self, agent_id: &str, offset: u64) -> DocumentId {
         match self {
-            Self::File { key, .. } => DocumentId::of(&[agent_id, key, &offset.to_string()]),
+            Self::File { ids, .. } => ids.and(&offset.to_string()),
             Self::Journal { cursor, .. } => DocumentId::of(&[agent_id, "journal", cursor]),
         }
     }
@@ -173,65 +180,77 @@ impl Place<'_> {
 
 /// The document of a record.
 pub(super) fn event(record: &Record, parsed: Parsed, origin: Origin, reading: &Reading) -> Event {
+    let mut event = Event::new(DataStream::ClientLog, DocumentId::of(&[]), reading.at);
+    fill(&mut event, record, parsed, origin, reading);
+    event
+}
+
+/// Makes an event that of a record, whatever it was before.
+pub(super) fn fill(
+    event: &mut Event,
+    record: &Record,
+    parsed: Parsed,
+    origin: Origin,
+    reading: &Reading,
+) {
     let stream = DataStream::ClientLog;
-    let id = origin.place.id(origin.agent_id, record.offset);
     let stamp = record.stamp;
     let time = parsed.time.map(|time| time.at);
-    let at = time.or(stamp.at).unwrap_or(reading.at);
     let time_source = match (parsed.time, stamp.at) {
         (Some(time), _) => time.is_ambiguous.then_some("ambiguous"),
         (None, Some(_)) => Some(stamp.by),
         (None, None) => Some("read"),
     };
-    let (path, offset, unit) = match origin.place {
-        Place::File { path, .. } => (Some(path), Some(record.offset), None),
-        Place::Journal { unit, .. } => (None, None, Some(unit)),
-    };
-    let mut event = Event::new(stream, id, at);
-    event.document.extend(parsed.fields);
-    let event = event
-        .with("message", clean_message(parsed.message, &record.text))
-        .with("event.kind", "event")
-        .with("event.module", stream.module())
-        .with("event.dataset", stream.dataset())
-        .with("event.action", parsed.action.name())
-        .with("event.created", timestamp(reading.at))
-        .with_some("log.file.path", path)
-        .with_some("log.offset", offset)
-        .with_some("systemd.unit", unit)
-        .with_some("stream", stamp.stream)
-        .with_some("ethereum.log.written_at", stamp.at.map(timestamp))
-        .with("service.name", origin.client.name())
-        .with_some("ethereum.layer", origin.client.layer())
-        .with_some("ethereum.log.time_source", time_source)
-        .with_some(
-            "error.stack_trace",
-            parsed
-                .stack_trace
-                .map(|trace| ansi::strip(&trace).into_owned()),
-        )
-        .with_some("log.level", parsed.level.map(Level::name));
+    event.stream = stream;
+    event.id = origin.place.id(origin.agent_id, record.offset);
+    let document = &mut event.document;
+    document.begin(time.or(stamp.at).unwrap_or(reading.at));
+    document.extend(parsed.fields);
+    document.set_text("message", &clean_message(&parsed.message, &record.text));
+    document.set_word("event.kind", "event");
+    document.set_word("event.module", stream.module());
+    document.set_word("event.dataset", stream.dataset());
+    document.set_word("event.action", parsed.action.name());
+    document.set_time("event.created", reading.at);
+    match origin.place {
+        Place::File { path, .. } => {
+            document.set_text("log.file.path", path);
+            document.set("log.offset", record.offset);
+        }
+        Place::Journal { unit, .. } => document.set_text("systemd.unit", unit),
+    }
+    document.set_word("service.name", origin.client.name());
+    if let Some(at) = stamp.at {
+        document.set_time("ethereum.log.written_at", at);
+    }
+    for (field, word) in [
+        ("stream", stamp.stream),
+        ("ethereum.layer", origin.client.layer()),
+        ("ethereum.log.time_source", time_source),
+        ("log.level", parsed.level.map(Level::name)),
+    ] {
+        if let Some(word) = word {
+            document.set_word(field, word);
+        }
+    }
+    if let Some(trace) = &parsed.stack_trace {
+        document.set_text("error.stack_trace", &ansi::strip(trace));
+    }
+    if !parsed.logger.is_empty() {
+        document.set_text("log.logger", &parsed.logger);
+    }
     let flags: Vec<Value> = record.flags().map(Value::from).collect();
-    event
-        .with_some(
-            "log.logger",
-            Some(parsed.logger).filter(|logger| !logger.is_empty()),
-        )
-        .with_some("log.flags", Some(flags).filter(|flags| !flags.is_empty()))
-        .with_some(
-            "ethereum.log.fields",
-            Some(parsed.others).filter(|others| !others.is_empty()),
-        )
+    document.set_some("log.flags", Some(flags).filter(|flags| !flags.is_empty()));
+    if !parsed.others.is_empty() {
+        document.set_pairs("ethereum.log.fields", parsed.others);
+    }
 }
 
 /// Never empty: a record of prefix alone shows itself whole.
-fn clean_message(mut message: String, record: &str) -> String {
-    if message.trim().is_empty() {
-        return ansi::strip(record.trim_end()).into_owned();
-    }
-    message.truncate(message.trim_end().len());
-    match ansi::strip(&message) {
-        Cow::Borrowed(_) => message,
-        Cow::Owned(clean) => clean,
+fn clean_message<'a>(message: &'a str, record: &'a str) -> Cow<'a, str> {
+    let message = message.trim_end();
+    match message.trim_start().is_empty() {
+        true => ansi::strip(record.trim_end()),
+        false => ansi::strip(message),
     }
 }

@@ -1,6 +1,6 @@
 //! Whose turn it is: files with something to read take turns, the others are looked at ever more rarely. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,34 +11,43 @@ pub(super) struct Id(pub(super) u64);
 
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    ready: VecDeque<Id>,
+    /// By the tickets that were drawn.
+    ready: BTreeMap<Ticket, Id>,
     /// Ready, and waiting until another file is closed.
-    waiting: VecDeque<Id>,
+    waiting: BTreeMap<Ticket, Id>,
+    next_ticket: Ticket,
     looks: BTreeSet<(Instant, Id)>,
     states: BTreeMap<Id, State>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Ready,
-    Waiting,
+    Ready(Ticket),
+    Waiting(Ticket),
     LookAt(Instant),
 }
+
+/// Who has the lower one came first.
+type Ticket = u64;
 
 impl Schedule {
     /// It has something to read: its turn comes after those that have so already.
     pub(super) fn ready(&mut self, id: Id) {
-        if matches!(self.states.get(&id), Some(State::Ready | State::Waiting)) {
+        if matches!(
+            self.states.get(&id),
+            Some(State::Ready(_) | State::Waiting(_))
+        ) {
             return;
         }
         self.remove(id);
-        self.ready.push_back(id);
-        self.states.insert(id, State::Ready);
+        let ticket = self.draw();
+        self.ready.insert(ticket, id);
+        self.states.insert(id, State::Ready(ticket));
     }
 
     /// It was opened, though it may have been waiting for its place.
     pub(super) fn opened(&mut self, id: Id) {
-        if self.states.get(&id) == Some(&State::Waiting) {
+        if matches!(self.states.get(&id), Some(State::Waiting(_))) {
             self.remove(id);
         }
         self.ready(id);
@@ -47,8 +56,9 @@ impl Schedule {
     /// It can't be opened until another is closed.
     pub(super) fn wait(&mut self, id: Id) {
         self.remove(id);
-        self.waiting.push_back(id);
-        self.states.insert(id, State::Waiting);
+        let ticket = self.draw();
+        self.waiting.insert(ticket, id);
+        self.states.insert(id, State::Waiting(ticket));
     }
 
     /// It is looked at then, unless it is ready before.
@@ -60,8 +70,8 @@ impl Schedule {
 
     pub(super) fn remove(&mut self, id: Id) {
         match self.states.remove(&id) {
-            Some(State::Ready) => self.ready.retain(|other| *other != id),
-            Some(State::Waiting) => self.waiting.retain(|other| *other != id),
+            Some(State::Ready(ticket)) => drop(self.ready.remove(&ticket)),
+            Some(State::Waiting(ticket)) => drop(self.waiting.remove(&ticket)),
             Some(State::LookAt(at)) => drop(self.looks.remove(&(at, id))),
             None => {}
         }
@@ -69,18 +79,23 @@ impl Schedule {
 
     /// The next turn.
     pub(super) fn next(&mut self) -> Option<Id> {
-        let id = self.ready.pop_front()?;
+        let (_, id) = self.ready.pop_first()?;
         self.states.remove(&id);
         Some(id)
     }
 
     /// The first of those that wait for a place and may have one is ready.
     pub(super) fn admit(&mut self, may_open: impl Fn(Id) -> bool) {
-        let first = self.waiting.iter().copied().find(|id| may_open(*id));
+        let first = self.waiting.values().copied().find(|id| may_open(*id));
         if let Some(id) = first {
             self.remove(id);
             self.ready(id);
         }
+    }
+
+    fn draw(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
     }
 
     /// Neither read nor to be read.

@@ -16,8 +16,10 @@ const LEAST: usize = 4;
 #[derive(Debug)]
 pub(super) struct Slots {
     pub(super) most: usize,
-    of_section: Vec<Option<usize>>,
+    most_of_section: Vec<Option<usize>>,
+    /// With their sections.
     open: BTreeMap<Id, usize>,
+    open_of_section: Vec<usize>,
 }
 
 impl Slots {
@@ -25,26 +27,21 @@ impl Slots {
     pub(super) fn new(sections: &[config::Logs]) -> Self {
         let limit = getrlimit(Resource::Nofile).current;
         let half = limit.and_then(|limit| usize::try_from(limit / 2).ok());
-        let of_section = |config: &config::Logs| {
+        let most_of_section = |config: &config::Logs| {
             let own = config.max_open_files?;
             usize::try_from(own.get()).ok()
         };
         Self {
             most: half.unwrap_or(MOST).clamp(LEAST, MOST),
-            of_section: sections.iter().map(of_section).collect(),
+            most_of_section: sections.iter().map(most_of_section).collect(),
             open: BTreeMap::new(),
+            open_of_section: vec![0; sections.len()],
         }
     }
 
     pub(super) fn has_room(&self, section: usize) -> bool {
-        let in_section = || {
-            self.open
-                .values()
-                .filter(|other| **other == section)
-                .count()
-        };
-        self.open.len() < self.most
-            && self.of_section[section].is_none_or(|most| in_section() < most)
+        let most = self.most_of_section[section];
+        self.open.len() < self.most && most.is_none_or(|most| self.open_of_section[section] < most)
     }
 
     pub(super) fn free(&self) -> usize {
@@ -52,11 +49,21 @@ impl Slots {
     }
 
     pub(super) fn opened(&mut self, id: Id, section: usize) {
+        self.closed(id);
         self.open.insert(id, section);
+        self.open_of_section[section] += 1;
     }
 
     pub(super) fn closed(&mut self, id: Id) {
-        self.open.remove(&id);
+        if let Some(section) = self.open.remove(&id) {
+            self.open_of_section[section] -= 1;
+        }
+    }
+
+    /// So many are closed at once where room is needed: to look for them takes as long as to open as many.
+    pub(super) fn to_close(&self, section: usize) -> usize {
+        let most = self.most_of_section[section].unwrap_or(self.most);
+        (most.min(self.most) / 8).max(1)
     }
 
     /// Files whose closing would make room for one of the section.

@@ -24,7 +24,11 @@ use super::scan::Scanner;
 use super::schedule::{Id, Schedule};
 use super::slots::Slots;
 use crate::agent::counters::Counters;
+use crate::agent::envelope::Identity;
+use crate::agent::outbox::Seal;
+use crate::agent::sheet::Sheet;
 use crate::agent::ship::LogBatch;
+use crate::agent::store::Record;
 use crate::config;
 
 /// Bytes of one file that are read before it is the next one's turn; what one batch may hold.
@@ -64,6 +68,7 @@ pub(super) type Keep = Box<dyn FnMut(Vec<Kept>) -> bool + Send>;
 pub(super) struct Tailer {
     pub(super) agent_id: String,
     pub(super) counters: Arc<Counters>,
+    pub(super) sheet: Sheet,
     pub(super) keep: Keep,
     pub(super) stop: CancellationToken,
     /// Ends at the end of all files.
@@ -83,7 +88,7 @@ pub(super) struct Tailer {
     pub(super) by_path: HashMap<PathBuf, Id>,
     pub(super) schedule: Schedule,
     pub(super) answers: Answers,
-    /// At most a turn's batch, and a last one for each file that is forgotten.
+    /// At most as much as a turn may read, and a last one for each file that is forgotten.
     pub(super) outgoing: VecDeque<LogBatch>,
     pub(super) unkept: Vec<Kept>,
     /// The next scan, whether anything changed or not.
@@ -130,6 +135,7 @@ impl Tailer {
             is_old: (0..sections.len()).map(knows).collect(),
             sections,
             counters: Arc::default(),
+            sheet: Sheet::new(Seal::new(Identity::default())),
             batches,
             pace,
             runtime: Handle::current(),
@@ -181,7 +187,7 @@ impl Tailer {
                 if let Some(id) = self.schedule.next() {
                     self.turn(id, Instant::now());
                 }
-                if !self.hand_on() {
+                if self.has_enough() && !self.hand_on() {
                     return;
                 }
             }
@@ -222,7 +228,8 @@ impl Tailer {
         }
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
+        self.sheet.rest();
         let now = Instant::now();
         let scan = self.next_scan.max(self.no_scan_before);
         let looks = self.schedule.next_look().unwrap_or(scan);
@@ -231,6 +238,12 @@ impl Tailer {
         if self.hints.wait(until.min(STOP_CHECK)) {
             std::thread::sleep(GATHER.min(until));
         }
+    }
+
+    /// Small files are handed on together: what is new of each is kept before, in one commit.
+    fn has_enough(&self) -> bool {
+        let records = self.outgoing.iter().flat_map(|batch| &batch.records);
+        records.map(Record::len).sum::<usize>() >= ENOUGH_BYTES
     }
 
     /// Sends what is outgoing, the registry first; scans while it has to wait. `false` once nobody takes batches or the
@@ -303,3 +316,6 @@ impl Tailer {
 
 /// Turns between two questions what is new.
 const ROUND: usize = 64;
+
+/// Less than a turn makes of a busy file, whose batches are handed on one by one.
+const ENOUGH_BYTES: usize = 64 * 1024;

@@ -332,7 +332,13 @@ impl Tailer {
             return;
         };
         let config = followed.section.map(|section| &self.sections[section]);
-        let (batch, excluded) = followed.batch(records, config, &self.agent_id, slot::now());
+        let (batch, excluded) = followed.batch(
+            records,
+            config,
+            &self.agent_id,
+            &mut self.sheet,
+            slot::now(),
+        );
         self.outgoing.extend(batch);
         let not_wrapped = followed
             .reader

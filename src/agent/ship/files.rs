@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::agent::store::{Change, DeadLetter};
-use crate::event::Event;
+use crate::agent::store::{Change, DeadLetter, Record};
 
 /// Lines of a file, in the file's order. The file is their queue: they are read again unless `entry` was kept.
 #[derive(Debug)]
@@ -15,9 +14,9 @@ pub struct LogBatch {
     pub path: String,
     /// What the registry holds once everything up to the end of this batch has an outcome; `None` forgets the file.
     pub entry: Option<Vec<u8>>,
-    /// So many of the events, the first ones, may have been sent before the start.
+    /// So many of the records, the first ones, may have been sent before the start.
     pub in_doubt: usize,
-    pub events: Vec<Event>,
+    pub records: Vec<Record>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +27,8 @@ pub(super) struct BatchNumber(u64);
 pub(super) struct Progress {
     next: u64,
     batches: BTreeMap<BatchNumber, Pending>,
+    /// Those of them without an open record that were not collected yet.
+    settled: Vec<BatchNumber>,
     /// Their numbers by file, in the file's order.
     files: HashMap<String, VecDeque<BatchNumber>>,
     /// Of each file, by the hash of its name: lines read since the start that may have been under way before it.
@@ -53,9 +54,9 @@ impl Progress {
         }
     }
 
-    /// Takes note of a batch and hands its events back, with the number of those, the first, that may have been sent
+    /// Takes note of a batch and hands its records back, with the number of those, the first, that may have been sent
     /// before the start.
-    pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, usize, Vec<Event>) {
+    pub(super) fn begin(&mut self, batch: LogBatch) -> (BatchNumber, usize, Vec<Record>) {
         let number = BatchNumber(self.next);
         self.next += 1;
         let in_doubt = self.in_doubt(&batch.file, batch.in_doubt);
@@ -63,22 +64,25 @@ impl Progress {
             file,
             path,
             entry,
-            events,
+            records,
             ..
         } = batch;
         self.files
             .entry(file.clone())
             .or_default()
             .push_back(number);
+        if records.is_empty() {
+            self.settled.push(number);
+        }
         let pending = Pending {
             file,
             path,
             entry,
-            open: events.len(),
+            open: records.len(),
             refused: Vec::new(),
         };
         self.batches.insert(number, pending);
-        (number, in_doubt, events)
+        (number, in_doubt, records)
     }
 
     fn in_doubt(&mut self, file: &str, events: usize) -> usize {
@@ -101,6 +105,9 @@ impl Progress {
     pub(super) fn settle(&mut self, number: BatchNumber, refused: Option<DeadLetter>) {
         if let Some(batch) = self.batches.get_mut(&number) {
             batch.open = batch.open.saturating_sub(1);
+            if batch.open == 0 {
+                self.settled.push(number);
+            }
             batch.refused.extend(refused);
         }
     }
@@ -109,7 +116,15 @@ impl Progress {
     /// with the offset behind it, so that a crash gives neither none nor two of it.
     pub(super) fn collect(&mut self, change: &mut Change) {
         let batches = &mut self.batches;
-        self.files.retain(|_, numbers| {
+        for settled in self.settled.drain(..) {
+            // One before it may have taken it along.
+            let Some(Pending { file, .. }) = batches.get(&settled) else {
+                continue;
+            };
+            let file = file.clone();
+            let Some(numbers) = self.files.get_mut(&file) else {
+                continue;
+            };
             let mut last = None;
             while let Some(done) = numbers
                 .front()
@@ -122,8 +137,10 @@ impl Progress {
                 numbers.pop_front();
             }
             change.registry.extend(last);
-            !numbers.is_empty()
-        });
+            if numbers.is_empty() {
+                self.files.remove(&file);
+            }
+        }
     }
 
     /// Events without an outcome.
@@ -135,22 +152,16 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::store::Record;
-    use crate::event::{DataStream, DocumentId};
 
     fn batch(file: &str, end: u8, events: usize) -> LogBatch {
-        let event = Event::new(
-            DataStream::ClientLog,
-            DocumentId::of(&[]),
-            chrono::DateTime::UNIX_EPOCH,
-        );
+        let record = Record::new(0, "logs-x-y", "id", |out| out.extend_from_slice(b"{}"));
         let (file, path) = (file.to_owned(), format!("/var/log/{file}"));
         LogBatch {
             file,
             path,
             entry: Some(vec![end]),
             in_doubt: events,
-            events: vec![event; events],
+            records: vec![record; events],
         }
     }
 

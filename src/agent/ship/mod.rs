@@ -32,7 +32,6 @@ use self::pace::Pace;
 use self::queue::{Batch, Item, Origin, Queue};
 use self::window::Window;
 use super::counters::{Counters, Output};
-use super::outbox::Seal;
 use super::store::{Change, Closed, Record, SpoolKey, StoreHandle};
 use crate::elastic::{self, BulkAnswer, BulkBody, Client, SendError};
 use crate::slot;
@@ -52,7 +51,6 @@ pub const LIMITS: elastic::Limits = elastic::Limits {
 pub struct Shipper {
     pub store: StoreHandle,
     pub files: mpsc::Receiver<LogBatch>,
-    pub seal: Seal,
     pub client: Client,
     pub counters: Arc<Counters>,
     pub limits: elastic::Limits,
@@ -69,7 +67,6 @@ pub async fn run(
     let Shipper {
         store,
         mut files,
-        seal,
         client,
         counters,
         limits,
@@ -86,7 +83,7 @@ pub async fn run(
         tokio::select! {
             Some(done) = ship.work.next() => ship.finish(done)?,
             batch = files.recv(), if ship.takes_files() => match batch {
-                Some(batch) => ship.accept(batch, &seal),
+                Some(batch) => ship.accept(batch),
                 None => ship.files_ended = true,
             },
             Ok(()) = totals.changed() => ship.spool_has_more = true,
@@ -238,6 +235,10 @@ impl Ship {
             self.bury(item, None, "not_sendable", reason.to_string());
         }
         let body = self.body.take();
+        if self.queue.is_empty() {
+            // Its memory goes with this body: who knows when the next one comes.
+            self.body = BulkBody::new(self.pace.limits());
+        }
         if batch.items.is_empty() {
             return;
         }
@@ -302,23 +303,13 @@ impl Ship {
         Ok(())
     }
 
-    fn accept(&mut self, batch: LogBatch, seal: &Seal) {
-        let (number, mut in_doubt, events) = self.progress.begin(batch);
-        let mut datasets = Vec::with_capacity(events.len());
-        for event in events {
-            let dataset = event.stream.dataset();
-            let doubt = (in_doubt > 0).then(|| self.of_last_life(LAST_LIFE_MS));
-            in_doubt = in_doubt.saturating_sub(1);
-            match seal.seal(event) {
-                Some(record) => {
-                    datasets.push(dataset);
-                    self.hold(record, Origin::File(number), doubt);
-                }
-                // What a processor dropped has its outcome: the file's offset moves on past it.
-                None => self.progress.settle(number, None),
-            }
+    fn accept(&mut self, batch: LogBatch) {
+        let (number, in_doubt, records) = self.progress.begin(batch);
+        self.counters.received(records.iter().map(Record::dataset));
+        for (place, record) in records.into_iter().enumerate() {
+            let doubt = (place < in_doubt).then(|| self.of_last_life(LAST_LIFE_MS));
+            self.hold(record, Origin::File(number), doubt);
         }
-        self.counters.received(datasets.into_iter());
     }
 
     fn of_last_life(&self, age_ms: u64) -> Doubt {

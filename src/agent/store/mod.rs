@@ -28,7 +28,7 @@ pub use self::damage::is_full;
 use self::damage::{guarded, is_damage};
 pub use self::dead::DeadLetter;
 use self::open::Trust;
-pub use self::record::{Priority, Record};
+pub use self::record::{Priority, Record, Sealed};
 pub use self::salvage::Rebuilt;
 use self::sealed::Table;
 pub use self::spool::SpoolKey;

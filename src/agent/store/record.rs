@@ -40,36 +40,73 @@ impl Priority {
 const VERSION: u8 = 1;
 /// Version, milliseconds since 1970, lengths of index and id.
 const HEADER: usize = 1 + 8 + 2 + 2;
-/// Room for nearly every record while it is written; what is left over is given back.
-const TYPICAL_BYTES: usize = 2048;
-
 /// One document on its way, in one piece of memory: header, index, id, JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     bytes: Bytes,
-    id_at: usize,
-    document_at: usize,
+    id_at: u32,
+    document_at: u32,
+}
+
+/// A record that was written among others: where it lies.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    bytes: Range<usize>,
+    id_at: u32,
+    document_at: u32,
+}
+
+impl Sealed {
+    /// Appends a record; `write` appends the document's JSON. Index names and ids longer than Elasticsearch takes are cut
+    /// by nobody: it will refuse them, and the dead letter says so.
+    pub fn write(
+        out: &mut Vec<u8>,
+        taken_at_ms: u64,
+        index: &str,
+        id: &str,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        let index = &index.as_bytes()[..index.len().min(usize::from(u16::MAX))];
+        let id = &id.as_bytes()[..id.len().min(usize::from(u16::MAX))];
+        let begin = out.len();
+        out.push(VERSION);
+        out.extend_from_slice(&taken_at_ms.to_le_bytes());
+        out.extend_from_slice(&(index.len() as u16).to_le_bytes());
+        out.extend_from_slice(&(id.len() as u16).to_le_bytes());
+        out.extend_from_slice(index);
+        out.extend_from_slice(id);
+        let document_at = out.len() - begin;
+        write(out);
+        Self {
+            bytes: begin..out.len(),
+            id_at: (HEADER + index.len()) as u32,
+            document_at: document_at as u32,
+        }
+    }
+
+    /// The record, once nothing more is written there.
+    pub fn within(self, written: &Bytes) -> Record {
+        Record {
+            bytes: written.slice(self.bytes),
+            id_at: self.id_at,
+            document_at: self.document_at,
+        }
+    }
 }
 
 impl Record {
-    /// `write` appends the document's JSON. Index names and ids longer than Elasticsearch takes are cut by nobody:
-    /// it will refuse them, and the dead letter says so.
     pub fn new(taken_at_ms: u64, index: &str, id: &str, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let index = &index.as_bytes()[..index.len().min(usize::from(u16::MAX))];
-        let id = &id.as_bytes()[..id.len().min(usize::from(u16::MAX))];
-        let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
-        bytes.push(VERSION);
-        bytes.extend_from_slice(&taken_at_ms.to_le_bytes());
-        bytes.extend_from_slice(&(index.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(&(id.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(index);
-        bytes.extend_from_slice(id);
-        let document_at = bytes.len();
-        write(&mut bytes);
+        let mut bytes = Vec::new();
+        let sealed = Sealed::write(&mut bytes, taken_at_ms, index, id, write);
+        sealed.within(&bytes.into())
+    }
+
+    /// In memory of its own: what waits must not keep what was written beside it.
+    #[must_use]
+    pub fn apart(self) -> Self {
         Self {
-            bytes: bytes.into_boxed_slice().into(),
-            id_at: HEADER + index.len(),
-            document_at,
+            bytes: Bytes::copy_from_slice(&self.bytes),
+            ..self
         }
     }
 
@@ -83,8 +120,8 @@ impl Record {
             && std::str::from_utf8(&bytes[HEADER..document_at]).is_ok();
         whole.then_some(Self {
             bytes,
-            id_at,
-            document_at,
+            id_at: id_at as u32,
+            document_at: document_at as u32,
         })
     }
 
@@ -115,11 +152,11 @@ impl Record {
 
     /// The data stream by its full name.
     pub fn index(&self) -> &str {
-        self.text(HEADER..self.id_at)
+        self.text(HEADER..self.id_at as usize)
     }
 
     pub fn id(&self) -> &str {
-        self.text(self.id_at..self.document_at)
+        self.text(self.id_at as usize..self.document_at as usize)
     }
 
     /// `ethereum.block` of `logs-ethereum.block-default`.
@@ -129,7 +166,7 @@ impl Record {
 
     /// JSON on one line.
     pub fn document(&self) -> &[u8] {
-        &self.bytes[self.document_at..]
+        &self.bytes[self.document_at as usize..]
     }
 
     fn text(&self, range: Range<usize>) -> &str {

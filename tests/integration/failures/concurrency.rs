@@ -27,13 +27,13 @@ pub(super) fn agent(dir: &tempfile::TempDir, server: &BulkServer, concurrency: u
 }
 
 /// The lines of a file, all there at once.
-pub(super) fn lines(numbers: std::ops::Range<usize>) -> LogBatch {
+pub(super) fn lines(agent: &Agent, numbers: std::ops::Range<usize>) -> LogBatch {
     LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),
         entry: Some(vec![1]),
         in_doubt: numbers.len(),
-        events: numbers.map(event).collect(),
+        records: agent.sealed(numbers.map(event)),
     }
 }
 
@@ -48,12 +48,20 @@ async fn requests_at_once_grow_to_the_configured_number_and_no_further() {
     let agent = agent(&dir, &server, MOST);
     let mut sent = 0;
     until("all that may be are under way", async || {
-        agent.files.send(lines(sent..sent + 1_000)).await.unwrap();
+        agent
+            .files
+            .send(lines(&agent, sent..sent + 1_000))
+            .await
+            .unwrap();
         sent += 1_000;
         server.most_at_once() == MOST
     })
     .await;
-    agent.files.send(lines(sent..sent + 5_000)).await.unwrap();
+    agent
+        .files
+        .send(lines(&agent, sent..sent + 5_000))
+        .await
+        .unwrap();
     wait(&server, move |server| server.wait_for(sent + 5_000)).await;
     agent.end().await;
     assert_eq!(server.most_at_once(), MOST);
@@ -69,7 +77,7 @@ async fn ship(lines_to_ship: usize, server: BulkServer) -> (usize, usize) {
     let dir = tempfile::tempdir().unwrap();
     let agent = agent(&dir, &server, 4);
     for begin in (0..lines_to_ship).step_by(1_000) {
-        let batch = lines(begin..begin + 1_000);
+        let batch = lines(&agent, begin..begin + 1_000);
         agent.files.send(batch).await.unwrap();
     }
     wait(&server, move |server| server.wait_for(lines_to_ship)).await;

@@ -22,7 +22,7 @@ async fn an_item_refused_again_and_again_arrives_last_and_everybody_else_in_orde
     }));
     let dir = tempfile::tempdir().unwrap();
     let agent = agent(&dir, &server, 1);
-    agent.files.send(lines(0..2_000)).await.unwrap();
+    agent.files.send(lines(&agent, 0..2_000)).await.unwrap();
     wait(&server, |server| server.wait_for(2_000)).await;
     agent.end().await;
     let order = server.order();
@@ -44,7 +44,7 @@ async fn a_refused_document_costs_its_neighbours_nothing() {
     }));
     let dir = tempfile::tempdir().unwrap();
     let agent = agent(&dir, &server, 1);
-    agent.files.send(lines(0..1_000)).await.unwrap();
+    agent.files.send(lines(&agent, 0..1_000)).await.unwrap();
     wait(&server, |server| server.wait_for(999)).await;
     agent.end().await;
     let expected = (0..1_000).map(|number| id(number).to_string());
@@ -77,7 +77,7 @@ async fn the_search_for_a_culprit_delays_only_those_under_suspicion() {
     }));
     let dir = tempfile::tempdir().unwrap();
     let agent = agent(&dir, &server, 1);
-    agent.files.send(lines(0..1_000)).await.unwrap();
+    agent.files.send(lines(&agent, 0..1_000)).await.unwrap();
     wait(&server, |server| server.wait_for(999)).await;
     agent.end().await;
     let log = log.lock().unwrap();

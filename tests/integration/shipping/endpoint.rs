@@ -9,10 +9,10 @@ use ethmon::agent::counters::Output;
 use ethmon::agent::dead_letter::{self, Filter};
 use ethmon::agent::logs::{self, Tail};
 use ethmon::agent::ship::LogBatch;
-use ethmon::agent::store::{Limits, Store};
+use ethmon::agent::store::{Limits, Record, Store};
 use ethmon::config::Logs as LogsConfig;
 use ethmon::elastic;
-use ethmon::event::{DataStream, Event};
+use ethmon::event::DataStream;
 
 use super::{Agent, config, event, ids, wait};
 use crate::bulk_server::{Act, BulkServer};
@@ -270,8 +270,8 @@ async fn file_offsets_follow_the_outcomes() {
     let dir = tempfile::tempdir().unwrap();
     let agent = Agent::start(dir.path(), &server.url());
     for (end, numbers) in [(10, 0..4), (20, 4..8), (30, 8..8)] {
-        let events = numbers.map(event).collect();
-        agent.files.send(lines(end, events)).await.unwrap();
+        let records = agent.sealed(numbers.map(event));
+        agent.files.send(lines(end, records)).await.unwrap();
         wait(&server, move |server| {
             server.wait_for_requests(usize::from(end / 10).min(2))
         })
@@ -309,6 +309,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
         }],
         registry: Vec::new(),
         store: agent.store.clone(),
+        seal: agent.seal.clone(),
         batches: agent.files.clone(),
         counters: Arc::clone(&agent.counters),
         once: false,
@@ -324,13 +325,13 @@ async fn a_file_is_known_before_its_lines_are_sent() {
 }
 
 /// Lines of one file, up to `end`.
-pub(super) fn lines(end: u8, events: Vec<Event>) -> LogBatch {
+pub(super) fn lines(end: u8, records: Vec<Record>) -> LogBatch {
     LogBatch {
         file: "inode-1".into(),
         path: "/var/log/client.log".into(),
         entry: Some(vec![end]),
-        in_doubt: events.len(),
-        events,
+        in_doubt: records.len(),
+        records,
     }
 }
 

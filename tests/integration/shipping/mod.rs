@@ -13,7 +13,7 @@ use ethmon::agent::envelope::Identity;
 use ethmon::agent::outbox::{Outbox, Seal};
 use ethmon::agent::process::Chain;
 use ethmon::agent::ship::{self, LogBatch, Shipper};
-use ethmon::agent::store::{self, Limits, Store, StoreHandle};
+use ethmon::agent::store::{self, Limits, Record, Store, StoreHandle};
 use ethmon::config::Elasticsearch;
 use ethmon::elastic::{self, Client};
 use ethmon::event::{DataStream, DocumentId, Event};
@@ -62,7 +62,6 @@ impl Agent {
         let shipper = Shipper {
             store: handle.clone(),
             files: inbox,
-            seal: seal.clone(),
             client,
             counters: Arc::clone(&counters),
             limits,
@@ -85,6 +84,12 @@ impl Agent {
         for id in ids {
             self.outbox.send(event(id)).await;
         }
+    }
+
+    /// As the reader of files seals its lines.
+    pub(crate) fn sealed(&self, events: impl IntoIterator<Item = Event>) -> Vec<Record> {
+        let sealed = events.into_iter().filter_map(|event| self.seal.seal(event));
+        sealed.collect()
     }
 
     /// As the agent ends: collectors first.

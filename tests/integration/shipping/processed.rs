@@ -44,11 +44,12 @@ async fn dropped_lines_move_the_offset_and_dropped_events_are_not_spooled() {
     agent.send(2..6).await;
     agent
         .files
-        .send(lines(10, (6..9).map(event).collect()))
+        .send(lines(10, agent.sealed((6..9).map(event))))
         .await
         .unwrap();
     // Nothing of this batch is left.
-    agent.files.send(lines(20, vec![event(9)])).await.unwrap();
+    let last = lines(20, agent.sealed([event(9)]));
+    agent.files.send(last).await.unwrap();
     wait(&server, |server| server.wait_for(6)).await;
     let counters = agent.end().await;
 

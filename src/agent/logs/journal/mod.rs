@@ -22,6 +22,7 @@ use self::records::Records;
 use super::Tail;
 use super::registry::JOURNAL;
 use crate::agent::counters::Counters;
+use crate::agent::outbox::Seal;
 use crate::agent::ship::LogBatch;
 use crate::config::{self, StartAt};
 use crate::event::Event;
@@ -40,6 +41,7 @@ pub(super) struct Journal {
     pub(super) section: config::Logs,
     pub(super) journald: config::Journald,
     pub(super) unit: String,
+    pub(super) seal: Seal,
     pub(super) batches: mpsc::Sender<LogBatch>,
     pub(super) counters: Arc<Counters>,
     /// Ends at the end of the journal.
@@ -105,6 +107,7 @@ pub(super) fn of(tail: &Tail, agent_id: &str) -> Vec<(Journal, Option<Vec<u8>>)>
                 section: section.clone(),
                 journald: journald.clone(),
                 unit: unit.clone(),
+                seal: tail.seal.clone(),
                 batches: tail.batches.clone(),
                 counters: Arc::clone(&tail.counters),
                 once: tail.once,
@@ -236,13 +239,15 @@ impl Journal {
     }
 
     async fn send(&self, events: Vec<Event>, position: &Position) -> Result<(), Ended> {
+        let sealed = events.into_iter().filter_map(|event| self.seal.seal(event));
+        let records: Vec<_> = sealed.collect();
         let batch = LogBatch {
             file: name(&self.journald, &self.unit),
             path: format!("journal:{}", self.unit),
             // Text and numbers: this can't fail.
             entry: Some(serde_json::to_vec(position).unwrap_or_default()),
-            in_doubt: events.len(),
-            events,
+            in_doubt: records.len(),
+            records,
         };
         self.batches.send(batch).await.map_err(|_| Ended)
     }

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::rig::{message, wait_until};
 use crate::agent::counters::Counters;
+use crate::agent::envelope::Identity;
 use crate::agent::logs::UNREAD;
 use crate::agent::logs::journal::Journal;
+use crate::agent::outbox::Seal;
 use crate::agent::ship::LogBatch;
 use crate::config::{self, StartAt};
 use crate::tasks::Tasks;
@@ -91,6 +93,7 @@ impl Site {
             section: self.section.clone(),
             journald: self.section.journald.clone().unwrap(),
             unit: "geth.service".into(),
+            seal: Seal::new(Identity::default()),
             batches: sender,
             counters: Arc::clone(&self.counters),
             once,
@@ -130,8 +133,8 @@ impl Running {
         let (mut documents, mut kept) = (Vec::new(), None);
         while documents.len() < number {
             let batch = self.next().await;
-            let found = batch.events.iter();
-            documents.extend(found.map(|event| (event.id.to_string(), message(event).to_owned())));
+            let found = batch.records.iter();
+            documents.extend(found.map(|record| (record.id().to_owned(), message(record))));
             kept = batch.entry;
         }
         (documents, kept)
@@ -160,7 +163,7 @@ async fn entries_are_joined_resumed_at_the_cursor_and_keep_their_ids() {
     let mut running = site.start(None, false);
     let first = running.next().await;
     assert!(
-        first.events.is_empty(),
+        first.records.is_empty(),
         "that it has begun is kept before anything else"
     );
     assert_eq!(first.entry.unwrap(), b"\"beginning\"");

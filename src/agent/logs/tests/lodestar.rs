@@ -138,7 +138,7 @@ fn errors_with_stack_traces_keep_the_error_apart() {
         json!({"error.message": "Aborted by X"}),
     );
     let parsed = parse(record);
-    assert_eq!(parsed.others["prepareSlot"], "42");
+    assert_eq!(parsed.others.get("prepareSlot"), Some("42"));
     assert_eq!(
         parsed.message,
         "Failed to run prepareForNextSlot nextEpoch=6, prepareSlot=42 Aborted by X"

@@ -19,8 +19,8 @@ use crate::agent::logs::registry::{self, Entry, Kept};
 use crate::agent::logs::tail::{Pace, Tailer};
 use crate::agent::logs::{Client, Zone};
 use crate::agent::ship::LogBatch;
+use crate::agent::store::Record;
 use crate::config;
-use crate::event::Event;
 
 pub(super) const PACE: Pace = Pace {
     scan: Duration::from_millis(20),
@@ -152,19 +152,16 @@ impl Rig {
             ),
         };
         self.store(&batch);
-        let messages = batch
-            .events
-            .iter()
-            .map(|event| message(event).to_owned())
-            .collect();
+        let messages = batch.records.iter().map(message).collect();
         self.commit(batch, is_committed);
         messages
     }
 
     pub(super) fn store(&mut self, batch: &LogBatch) {
-        for event in &batch.events {
-            let message = message(event).to_owned();
-            let before = self.stored.insert(event.id.to_string(), message.clone());
+        for record in &batch.records {
+            let message = message(record);
+            let id = record.id().to_owned();
+            let before = self.stored.insert(id, message.clone());
             assert!(
                 before.is_none_or(|before| before == message),
                 "one id for two lines"
@@ -281,8 +278,9 @@ pub(super) fn put(registry: &Mutex<HashMap<String, Vec<u8>>>, (name, value): Kep
     }
 }
 
-pub(super) fn message(event: &Event) -> &str {
-    event.document.get_str("message").unwrap()
+pub(super) fn message(record: &Record) -> String {
+    let document: serde_json::Value = serde_json::from_slice(record.document()).unwrap();
+    document["message"].as_str().unwrap().to_owned()
 }
 
 pub(super) async fn wait_until(condition: impl Fn() -> bool) {

@@ -140,9 +140,11 @@ pub(in crate::agent::logs) fn time_of_day(text: &str) -> Option<NaiveTime> {
 
 /// `Jan` … `Dec` as 1 … 12.
 pub(in crate::agent::logs) fn month(name: &str) -> Option<u32> {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    const MONTHS: [&[u8; 3]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
     ];
+    let name: &[u8; 3] = name.as_bytes().try_into().ok()?;
     let index = MONTHS.iter().position(|month| *month == name)?;
     u32::try_from(index + 1).ok()
 }
