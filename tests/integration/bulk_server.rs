@@ -267,14 +267,18 @@ impl State {
     }
 }
 
-/// What the client asks besides: the version, and since when a stream has its backing indices.
+/// What the client asks besides: the version, and which backing indices a stream has. It has none: ids are protected
+/// for good here.
 fn other(target: &str) -> String {
-    let body = match target.starts_with("/_nodes/") {
-        true => r#"{"nodes":{"a":{"version":"9.3.2"}}}"#,
-        false => "{}",
+    let (status, body) = if target.starts_with("/_nodes/") {
+        (200, r#"{"nodes":{"a":{"version":"9.3.2"}}}"#)
+    } else if target.starts_with("/_data_stream/") {
+        (404, r#"{"error":{"type":"index_not_found_exception"}}"#)
+    } else {
+        (200, "{}")
     };
     format!(
-        "HTTP/1.1 200 X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
