@@ -49,10 +49,9 @@ impl Client {
 
     /// That there is no such data stream has to be said: what stands before Elasticsearch may answer with nothing, too.
     async fn is_missing(&self, stream: &str) -> Result<(), SendError> {
-        let path = format!("_data_stream/{}", path_segment(stream));
-        let reply = self
-            .get(&path, &[("filter_path", "error.type,data_streams.name")])
-            .await?;
+        // Asked so that even a server without the module of data streams answers.
+        let query = [("features", "settings"), ("filter_path", "error.type")];
+        let reply = self.get(&path_segment(stream), &query).await?;
         match &reply.body["error"]["type"] {
             kind if reply.status == 404 && kind == "index_not_found_exception" => Ok(()),
             _ if reply.is_success() => Err(SendError::Unreadable {

@@ -272,7 +272,7 @@ impl State {
 fn other(target: &str) -> String {
     let (status, body) = if target.starts_with("/_nodes/") {
         (200, r#"{"nodes":{"a":{"version":"9.3.2"}}}"#)
-    } else if target.starts_with("/_data_stream/") {
+    } else if target.contains("?features=settings") {
         (404, r#"{"error":{"type":"index_not_found_exception"}}"#)
     } else {
         (200, "{}")

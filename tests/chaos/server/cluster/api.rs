@@ -93,6 +93,7 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
         ),
         ("GET", [index]) => match cluster.indices.get(*index) {
             Some(body) => (200, json!({*index: body})),
+            None if cluster.stream(index).is_some() => (200, json!({})),
             None => no_such_index(index),
         },
         ("PUT", [index]) => {
