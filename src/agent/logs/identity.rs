@@ -5,6 +5,7 @@
 //! Names decide only between files that begin alike, and what was read last decides in the end.
 
 use std::borrow::Borrow;
+use std::cmp::Reverse;
 use std::path::Path;
 
 use super::known::{Beside, Known};
@@ -68,40 +69,44 @@ pub(super) fn identify(
 ) -> Vec<Identity> {
     let seen: Vec<&Seen> = seen.iter().map(Borrow::borrow).collect();
     let index = Known::of(known);
-    let mut owner: Vec<Option<usize>> = vec![None; known.len()];
-    let mut identities: Vec<Option<Identity>> = vec![None; seen.len()];
-    let mut unanswered = vec![false; seen.len()];
-    let mut claim = |s: usize, k: usize, identities: &mut Vec<Option<Identity>>| {
-        let is_free = owner[k].is_none();
-        if is_free {
-            owner[k] = Some(s);
-            identities[s] = Some(Identity::Known(k));
-        }
-        is_free
+    let mut claims = Claims {
+        owners: vec![None; known.len()],
+        identities: vec![None; seen.len()],
     };
+    let mut unanswered = vec![false; seen.len()];
     // The file that stayed where it was has the first claim, then the one with the same contents.
     for (s, file) in seen.iter().enumerate() {
         for k in index.at(file.node) {
             let answer = is_same_file(known[k], file).then(|| contents.holds(known[k], s));
             unanswered[s] |= answer == Some(None);
-            if answer == Some(Some(true)) && claim(s, k, &mut identities) {
+            if answer == Some(Some(true)) && claims.claim(s, k) {
                 break;
             }
         }
     }
     for (s, file) in seen.iter().enumerate() {
-        if identities[s].is_some() || is_in_the_making(file) {
+        if claims.identities[s].is_some() || is_in_the_making(file) {
             continue;
         }
-        for k in index.like(file) {
-            let is_likely = holds_contents(known[k], file) && is_named_after(known, k, file);
-            let answer = is_likely.then(|| contents.holds(known[k], s));
-            unanswered[s] |= answer == Some(None);
-            if answer == Some(Some(true)) && claim(s, k, &mut identities) {
+        let is_likely =
+            |k: &usize| holds_contents(known[*k], file) && is_named_after(known, *k, file);
+        // Of files that begin alike it is the one of which it holds the most. Where another file is that already, this may
+        // be its copy, and nobody else who began like it.
+        let mut likely: Vec<usize> = index.like(file).filter(is_likely).collect();
+        likely.sort_by_key(|k| {
+            let is_taken = claims.owners[*k].is_some();
+            (Reverse(known[*k].position.offset), is_taken)
+        });
+        for k in likely {
+            let answer = contents.holds(known[k], s);
+            unanswered[s] |= answer.is_none();
+            if answer == Some(true) {
+                claims.claim(s, k);
                 break;
             }
         }
     }
+    let Claims { owners, identities } = claims;
     let unclaimed_files = (0..seen.len()).filter(|s| identities[*s].is_none());
     let beside = Beside::of(unclaimed_files.map(|s| (s, seen[s])));
     let mut unclaimed = |s: usize| {
@@ -109,7 +114,7 @@ pub(super) fn identify(
         if is_in_the_making(file) {
             return Identity::Undecided;
         }
-        let originals = || index.like(file).filter_map(|k| Some((k, owner[k]?)));
+        let originals = || index.like(file).filter_map(|k| Some((k, owners[k]?)));
         let generation = next_generation(known, &index, file);
         let mut is_unclear = unanswered[s];
         let mut copied = None;
@@ -159,6 +164,25 @@ pub(super) fn identify(
     claimed
         .map(|(s, identity)| identity.unwrap_or_else(|| unclaimed(s)))
         .collect()
+}
+
+/// Who has which known file so far.
+struct Claims {
+    /// For each known file the one found that is it.
+    owners: Vec<Option<usize>>,
+    identities: Vec<Option<Identity>>,
+}
+
+impl Claims {
+    /// Whether nobody had it.
+    fn claim(&mut self, seen: usize, known: usize) -> bool {
+        let is_free = self.owners[known].is_none();
+        if is_free {
+            self.owners[known] = Some(seen);
+            self.identities[seen] = Some(Identity::Known(known));
+        }
+        is_free
+    }
 }
 
 fn is_same_file(known: &Entry, seen: &Seen) -> bool {

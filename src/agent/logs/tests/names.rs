@@ -70,3 +70,23 @@ fn a_live_file_of_one_line_is_not_its_rotated_predecessor() {
     let unpacked = seen("geth.log.1", 6, banner);
     assert_eq!(identify(&before, &[unpacked]), [Identity::Known(0)]);
 }
+
+/// One began like another and is gone without a trace; what the other is copied or packed to is not its own.
+#[test]
+fn of_files_that_begin_alike_it_is_the_one_of_which_most_is_there() {
+    let banner = "=== geth.log was opened\n";
+    let whole = format!("{banner}and much more\n");
+    let before = [
+        known("geth.log.1", 5, banner),
+        known("geth.log.2", 6, &whole),
+    ];
+    let copy = packed("geth.log.2.gz", 7, &whole);
+    // The original is still there.
+    let files = [copy.clone(), seen("geth.log.2", 6, &whole)];
+    let expected = [Identity::CopyOf(1), Identity::Known(1)];
+    assert_eq!(identify(&before, &files), expected);
+    assert_eq!(identify(&before, &files[..1]), [Identity::Known(1)]);
+    // Only the beginning is there.
+    let files = [packed("geth.log.1.gz", 7, banner)];
+    assert_eq!(identify(&before, &files), [Identity::Known(0)]);
+}
