@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -29,6 +30,9 @@ use crate::tasks::{self, Tasks};
 const FILE_BATCHES: usize = 4;
 /// Between two attempts to open the store on a disk that is full.
 const DISK_RETRY: Duration = Duration::from_secs(2);
+/// A tool that looks into what a killed agent left has it open for a moment; another agent has it for good.
+const IN_USE_LIMIT: Duration = Duration::from_secs(5);
+const IN_USE_RETRY: Duration = Duration::from_millis(100);
 
 /// Runs until `stop`. Then the ends follow each other by what they hold: collectors drop their outboxes, the shipper
 /// sees that no more comes and flushes, and with its handle goes the store. `path` is read again at each hangup.
@@ -114,7 +118,7 @@ pub(super) struct Rounds {
 }
 
 impl Life {
-    /// Opens the store and starts its task. `None`: a stop came while the disk was full.
+    /// Opens the store and starts its task. `None`: a stop came while the disk was full, or a tool had the store.
     pub(super) async fn begin(
         config: &config::Agent,
         stop: &CancellationToken,
@@ -147,6 +151,7 @@ async fn open_store(
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<(Store, String)>> {
     let mut is_said = false;
+    let began = Instant::now();
     loop {
         let (data_dir, limits) = (config.data_dir.clone(), limits(config));
         let opened = tasks::blocking(move || {
@@ -155,7 +160,13 @@ async fn open_store(
             anyhow::Ok((store, agent_id))
         })
         .await;
-        match opened {
+        let pause = match opened {
+            Err(error) if Store::is_in_use(&error) && began.elapsed() < IN_USE_LIMIT => {
+                if !std::mem::replace(&mut is_said, true) {
+                    info!(reason = format!("{error:#}"), "waiting for the store");
+                }
+                IN_USE_RETRY
+            }
             Err(error) if store::is_full(&error) => {
                 if !std::mem::replace(&mut is_said, true) {
                     error!(
@@ -163,11 +174,12 @@ async fn open_store(
                         "cannot open the store; the agent starts when the disk has room"
                     );
                 }
+                DISK_RETRY
             }
             opened => return opened.map(Some),
-        }
+        };
         tokio::select! {
-            () = tokio::time::sleep(DISK_RETRY) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => return Ok(None),
         }
     }

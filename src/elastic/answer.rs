@@ -55,6 +55,7 @@ impl Answer {
                 host,
                 status,
                 reason: self.reason(),
+                is_its_own: self.error_kind().as_deref() == Some("security_exception"),
             }),
             413 => Err(SendError::TooLarge { host }),
             408 | 429 | 500.. => Err(busy(&self)),
@@ -140,6 +141,29 @@ mod tests {
     use elasticsearch::http::headers::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn only_elasticsearch_itself_can_say_what_we_may_not_do() {
+        let is_certain = |status, body: &'static str| {
+            let body = Bytes::from_static(body.as_bytes());
+            let answer = Answer::new("host", status, &HeaderMap::new(), body);
+            match answer.sound() {
+                Err(error @ SendError::Unauthorized { .. }) => error.is_lack_of_rights(),
+                other => panic!("{:?}", other.err()),
+            }
+        };
+        let own = r#"{"error":{"type":"security_exception","reason":"not allowed"},"status":403}"#;
+        assert!(is_certain(403, own));
+        assert!(!is_certain(401, own), "we are not known yet");
+        for foreign in [
+            r#"{"error":{"type":"rate_limited"}}"#,
+            r#"{"error":"denied"}"#,
+            "<html>403 Forbidden</html>",
+            "",
+        ] {
+            assert!(!is_certain(403, foreign), "{foreign}");
+        }
+    }
 
     #[test]
     fn when_to_come_again_is_read_as_seconds_and_as_a_date() {

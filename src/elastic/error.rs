@@ -20,12 +20,14 @@ pub enum SendError {
         retry_after: Option<Duration>,
         reason: String,
     },
-    /// 401 or 403: nothing gets better until a person acts, and nothing may be dropped meanwhile.
+    /// 401 or 403: nothing gets better until a person acts, and nothing may be dropped meanwhile. `is_its_own`: it is
+    /// Elasticsearch that says so, as far as the body tells, and nothing that stands before it.
     #[error("{host} refuses our credentials or privileges ({status}): {reason}")]
     Unauthorized {
         host: String,
         status: u16,
         reason: String,
+        is_its_own: bool,
     },
     /// 413, which counts bytes before compression.
     #[error("{host} refuses a body of this size")]
@@ -58,6 +60,18 @@ impl SendError {
             Self::Busy { status, .. } => matches!(status, 408 | 500..),
             _ => false,
         }
+    }
+
+    /// Elasticsearch knows who we are, and we may not do this.
+    pub fn is_lack_of_rights(&self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized {
+                status: 403,
+                is_its_own: true,
+                ..
+            }
+        )
     }
 
     /// The same request may succeed later without anybody changing it or the cluster's set-up.

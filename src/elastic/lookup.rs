@@ -40,7 +40,7 @@ impl Client {
         }
         for stream in streams {
             if !all.iter().any(|index| index.stream == *stream) {
-                self.is_missing(stream).await?;
+                all.extend(self.indices_unless_missing(stream).await?);
             }
         }
         all.sort_by_key(|index| index.created_ms);
@@ -48,18 +48,27 @@ impl Client {
     }
 
     /// That there is no such data stream has to be said: what stands before Elasticsearch may answer with nothing, too.
-    async fn is_missing(&self, stream: &str) -> Result<(), SendError> {
-        let path = format!("_data_stream/{}", path_segment(stream));
-        let reply = self
-            .get(&path, &[("filter_path", "error.type,data_streams.name")])
-            .await?;
-        match &reply.body["error"]["type"] {
-            kind if reply.status == 404 && kind == "index_not_found_exception" => Ok(()),
-            _ if reply.is_success() => Err(SendError::Unreadable {
+    async fn indices_unless_missing(&self, stream: &str) -> Result<Vec<BackingIndex>, SendError> {
+        let path = format!("{}/_settings", path_segment(stream));
+        let query = [
+            ("expand_wildcards", "all"),
+            ("filter_path", "error.type,*.settings.index.creation_date"),
+        ];
+        let reply = self.get(&path, &query).await?;
+        if reply.status == 404 && reply.body["error"]["type"] == "index_not_found_exception" {
+            return Ok(Vec::new());
+        }
+        if !reply.is_success() {
+            return Err(self.refused(&reply));
+        }
+        // It may have been made a moment ago.
+        let indices: Vec<_> = backing_indices(&reply.body).collect();
+        match indices.is_empty() {
+            true => Err(SendError::Unreadable {
                 host: self.hosts().join(", "),
                 reason: format!("not the list of the indices of {stream}"),
             }),
-            _ => Err(self.refused(&reply)),
+            false => Ok(indices),
         }
     }
 
@@ -75,9 +84,18 @@ impl Client {
         if !reply.is_success() {
             return Err(self.refused(&reply));
         }
-        held(&reply.body, ids.len()).ok_or_else(|| SendError::Unreadable {
-            host: self.hosts().join(", "),
-            reason: format!("not the answer to a search for {} ids", ids.len()),
+        let host = self.hosts().join(", ");
+        held(&reply.body, ids.len()).map_err(|kind| match kind {
+            // The index is there and does not answer: closed, or without a shard.
+            Some(kind) => SendError::Refused {
+                host,
+                status: reply.status,
+                reason: format!("cannot look into {index}: {kind}"),
+            },
+            None => SendError::Unreadable {
+                host,
+                reason: format!("not the answer to a search for {} ids", ids.len()),
+            },
         })
     }
 }
@@ -100,19 +118,29 @@ fn stream_of(index: &str) -> Option<&str> {
     rest.rsplitn(3, '-').nth(2)
 }
 
-/// `None` unless every id has a verdict. An index that was deleted meanwhile holds nothing.
-fn held(body: &Value, expected: usize) -> Option<HashSet<String>> {
-    let documents = body["docs"].as_array()?;
+/// `Err` unless every id has a verdict, with the type of the error where there is one. An index that was deleted
+/// meanwhile holds nothing.
+fn held(body: &Value, expected: usize) -> Result<HashSet<String>, Option<String>> {
+    let documents = body["docs"].as_array().ok_or(None)?;
     let mut held = HashSet::new();
     for document in documents {
-        match (document["found"].as_bool(), &document["error"]["type"]) {
-            (Some(true), _) => drop(held.insert(document["_id"].as_str()?.to_owned())),
-            (Some(false), _) => {}
-            (None, kind) if kind == "index_not_found_exception" => {}
-            _ => return None,
+        match (
+            document["found"].as_bool(),
+            document["error"]["type"].as_str(),
+        ) {
+            (Some(true), _) => {
+                let id = document["_id"].as_str().ok_or(None)?;
+                held.insert(id.to_owned());
+            }
+            (Some(false), _) | (None, Some("index_not_found_exception")) => {}
+            (None, kind) => return Err(kind.map(str::to_owned)),
         }
     }
-    (documents.len() == expected).then_some(held)
+    if documents.len() == expected {
+        Ok(held)
+    } else {
+        Err(None)
+    }
 }
 
 #[cfg(test)]
@@ -135,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_verdict_for_every_id_is_none() {
+    fn an_answer_without_a_verdict_for_every_id_is_an_error() {
         let good = json!({"docs": [{"_id": "a", "found": true}, {"_id": "b", "found": false}]});
-        assert_eq!(held(&good, 2), Some(HashSet::from(["a".to_owned()])));
-        assert_eq!(held(&good, 3), None);
+        assert_eq!(held(&good, 2), Ok(HashSet::from(["a".to_owned()])));
+        assert_eq!(held(&good, 3), Err(None));
         let failed = json!({"docs": [{"_id": "a", "error": {"type": "x"}}]});
-        assert_eq!(held(&failed, 1), None);
+        assert_eq!(held(&failed, 1), Err(Some("x".to_owned())));
         let gone = json!({"docs": [{"_id": "a", "error": {"type": "index_not_found_exception"}}]});
-        assert_eq!(held(&gone, 1), Some(HashSet::new()));
-        assert_eq!(held(&json!({"errors": false}), 0), None);
+        assert_eq!(held(&gone, 1), Ok(HashSet::new()));
+        assert_eq!(held(&json!({"errors": false}), 0), Err(None));
     }
 }

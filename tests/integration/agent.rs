@@ -1,11 +1,13 @@
 //! The program itself: `ethmon agent` between a beacon node and Elasticsearch, killed, stopped and started twice.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use ethmon::agent::store::{Limits, Store};
 use ethmon::event::DataStream;
 use ethmon::tasks;
 use rand::Rng;
@@ -145,6 +147,23 @@ fn a_second_agent_on_the_same_directory_is_refused() {
         data.display()
     );
     assert!(message.contains(&expected), "{message}");
+}
+
+/// `ethmon queue` and `ethmon dead-letter` put in order what a killed agent left, and have it for themselves meanwhile.
+#[test]
+fn an_agent_waits_for_a_tool_that_has_the_store_for_a_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = BeaconNode::start(Duration::from_secs(1), 1);
+    let server = BulkServer::start(|_, _| Act::Serve);
+    let config = configure(dir.path(), &node, &server.url(), "default");
+    let tool = Store::open(&dir.path().join("data"), Limits::default()).unwrap();
+    let mut child = agent(&config).spawn().unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap());
+    let mut said = said.lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("waiting for the store")));
+    drop(tool);
+    server.wait_for(1);
+    assert!(terminate(child).status.success());
 }
 
 #[test]

@@ -267,14 +267,18 @@ impl State {
     }
 }
 
-/// What the client asks besides: the version, and since when a stream has its backing indices.
+/// What the client asks besides: the version, and since when a stream has its backing indices. It keeps documents in
+/// nothing of the kind, and says so as the real server does.
 fn other(target: &str) -> String {
-    let body = match target.starts_with("/_nodes/") {
-        true => r#"{"nodes":{"a":{"version":"9.3.2"}}}"#,
-        false => "{}",
+    let (status, body) = if target.starts_with("/_nodes/") {
+        (200, r#"{"nodes":{"a":{"version":"9.3.2"}}}"#)
+    } else if target.contains("/_settings?") {
+        (404, r#"{"error":{"type":"index_not_found_exception"}}"#)
+    } else {
+        (200, "{}")
     };
     format!(
-        "HTTP/1.1 200 X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} X\r\nx-elastic-product: Elasticsearch\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }

@@ -48,6 +48,8 @@ pub(crate) fn config(hosts: &[&Url]) -> Elasticsearch {
     Elasticsearch {
         hosts: hosts.iter().map(|&host| host.clone()).collect(),
         namespace: format!("t{}", uuid::Uuid::new_v4().simple()),
+        // A server that shares two cores with compilers and other servers is slow, not silent.
+        request_timeout: Duration::from_secs(120),
         ..Elasticsearch::default()
     }
 }

@@ -175,10 +175,14 @@ impl Reader {
     pub(super) fn position(&self) -> Position {
         let offset = self.lines.resume();
         let anchor = match &self.source {
-            Source::Plain { file, .. } => bytes_before(file, offset, Anchor::MAX_BYTES)
-                .ok()
-                .flatten()
-                .map(|last| Anchor::of(&last)),
+            Source::Plain { last, .. } if offset == self.lines.position() => Some(Anchor::of(last)),
+            Source::Plain { file, .. } => {
+                let before = bytes_before(file, offset, Anchor::MAX_BYTES).ok().flatten();
+                // Asked after reading: the file may have been truncated and written anew since its lines were read.
+                before
+                    .filter(|_| self.holds_what_was_read())
+                    .map(|before| Anchor::of(&before))
+            }
             Source::Packed { unpacker, .. } => {
                 (unpacker.position() == offset).then(|| unpacker.anchor())
             }
@@ -188,6 +192,14 @@ impl Reader {
             anchor,
             done: self.lines.done(),
         }
+    }
+
+    fn holds_what_was_read(&self) -> bool {
+        let Source::Plain { file, last } = &self.source else {
+            return true;
+        };
+        let read = bytes_before(file, self.lines.position(), last.len());
+        read.is_ok_and(|read| read.as_ref() == Some(last))
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {

@@ -184,6 +184,7 @@ fn holds_contents(known: &Entry, seen: &Seen) -> bool {
                 && has_told(known, seen)
                 && seen.path != known.path
                 && is_rotated
+                && !is_rotation_of_name(&known.path, &seen.path)
                 && (is_recent || seen.holds_exactly(known.size_seen))
         }
     };
@@ -227,7 +228,9 @@ fn begins_alike(original: &Seen, seen: &Seen) -> bool {
 fn is_beside(seen: &Seen, original: &Seen) -> bool {
     let folder = Path::new(&original.path).parent();
     let mut folders = Path::new(&seen.path).ancestors().skip(1).take(2);
-    folders.any(|parent| Some(parent) == folder) && is_rotation(&seen.path, &original.path)
+    folders.any(|parent| Some(parent) == folder)
+        && is_rotation(&seen.path, &original.path)
+        && !is_rotation_of_name(&original.path, &seen.path)
 }
 
 /// `geth.log.1`, `geth-2026-11-21.log` and `geth.log` itself are rotations of `geth.log`; `geth2.log` is not.
@@ -235,6 +238,13 @@ fn is_rotation(path: &str, original: &str) -> bool {
     let stem = stem(original);
     let rest = file_name(path).strip_prefix(stem);
     !stem.is_empty() && rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+}
+
+/// `geth.log.1` is a name that `geth.log` gets. A file never gets the live name back: what is there is new, though it may
+/// begin as its predecessor did, and hold no more yet than that. Unpacking gives an earlier name back.
+fn is_rotation_of_name(path: &str, live: &str) -> bool {
+    let rest = file_name(path).strip_prefix(file_name(live));
+    rest.is_some_and(|rest| rest != ".gz" && rest.starts_with(|c: char| !c.is_alphanumeric()))
 }
 
 pub(super) fn file_name(path: &str) -> &str {

@@ -73,8 +73,9 @@ impl Tailer {
         if now >= self.next_scan && now >= self.no_scan_before {
             self.scan(now);
             let took = now.elapsed();
-            // At most a tenth of the time is spent on scanning.
-            let pause = (took * 9).max(self.pace.scan / 20);
+            // At most a tenth of the time is spent on scanning. One scan that took long by itself was suspended.
+            let usual = took.min(std::mem::replace(&mut self.scan_took, took));
+            let pause = (usual * 9).max(self.pace.scan / 20);
             self.no_scan_before = Instant::now() + pause.min(Duration::from_secs(60));
         }
     }

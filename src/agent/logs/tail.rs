@@ -100,6 +100,8 @@ pub(super) struct Tailer {
     pub(super) next_names: Instant,
     /// No scan before this, whatever changes.
     pub(super) no_scan_before: Instant,
+    /// The last one.
+    pub(super) scan_took: Duration,
     pub(super) has_scanned: bool,
     /// Files of which a later scan will know more.
     pub(super) undecided: Vec<Undecided>,
@@ -150,6 +152,7 @@ impl Tailer {
             next_full_scan: now,
             next_names: now,
             no_scan_before: now,
+            scan_took: Duration::ZERO,
             has_scanned: false,
             undecided: Vec::new(),
             is_searching: false,

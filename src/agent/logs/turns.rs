@@ -139,7 +139,8 @@ impl Tailer {
                 followed.learn();
                 self.scanner.forget(followed.entry.node);
                 if followed.missing_since.is_some() {
-                    self.leave(id, now);
+                    // Truncated before it went: perhaps there is a copy, which may still be being packed.
+                    self.set_aside(id, now);
                 } else {
                     followed.is_doubtful = true;
                     self.next_scan = now;

@@ -48,7 +48,8 @@ impl Ship {
             Err(error) => {
                 let mut batch = batch;
                 if error.leaves_doubt() {
-                    batch.items.iter_mut().for_each(|item| item.doubt(sent.at));
+                    let items = batch.items.iter_mut();
+                    items.for_each(|item| item.doubt(sent.at, now));
                 }
                 self.failed(batch, &error, now);
             }
@@ -82,7 +83,7 @@ impl Ship {
                 Verdict::Retry { status, reason } => {
                     item.attempts += 1;
                     if status == 408 || status >= 500 {
-                        item.doubt(sent_at);
+                        item.doubt(sent_at, now);
                     }
                     if waits_for_operator {
                         self.tell_operator(&item, status, &reason);

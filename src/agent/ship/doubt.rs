@@ -17,14 +17,22 @@ use crate::elastic::BackingIndex;
 const CLOCKS_DIFFER_MS: u64 = 10 * 60 * 1000;
 /// A list of backing indices is believed for so long: what a crash left in doubt would else ask again for every request.
 const LIST_IS_FRESH: Duration = Duration::from_secs(1);
-/// Lines read again after a start were sent before it at most so long ago, we assume.
-const LAST_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+/// A refusal that may be a passing mistake of what stands before the server is believed once it has lasted so long.
+const REFUSAL_LASTS: Duration = Duration::from_secs(60);
+/// Where nobody may look, it is tried again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Lines read again after a start were sent before it at most so long ago, we assume: a host that fails on a Friday may be
+/// back on a Monday.
+pub(super) const LAST_LIFE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
-/// An item may have been stored at any time since `age_ms` before `at`.
+/// An item may have been stored at any time from `age_ms` before `at` up to `until`; where a server carries a request out
+/// after everybody gave it up, later, too. So what was ever in doubt is looked up before each time it is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doubt {
     pub(super) at: Instant,
     pub(super) age_ms: u64,
+    /// When the last request that may have stored it ended: an older list may lack the index it went to.
+    pub(super) until: Instant,
 }
 
 impl Doubt {
@@ -36,57 +44,87 @@ impl Doubt {
     }
 }
 
-/// Backing indices as they were a moment ago.
+/// The backing indices of some data streams.
+#[derive(Debug, Clone)]
+pub(super) struct List {
+    /// When they were asked for: all that were made before are there.
+    pub(super) asked_at: Instant,
+    pub(super) indices: Arc<Vec<BackingIndex>>,
+}
+
+/// What was found out about looking.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    list: Option<(Instant, Arc<Vec<BackingIndex>>)>,
+    list: Option<List>,
     streams: BTreeSet<String>,
-    /// The key may not look, so nobody asks any more.
-    denied: bool,
+    /// Since when every look was refused.
+    refused_since: Option<Instant>,
+    /// Nobody asks before this.
+    denied_until: Option<Instant>,
+    is_told: bool,
+}
+
+/// What to do about a look that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It may pass: the items wait.
+    Wait,
+    /// It lasts: the items are sent as they are. `is_news`: nobody was told.
+    GoOn { is_news: bool },
 }
 
 impl Known {
-    pub(super) fn may_look(&self) -> bool {
-        !self.denied
+    pub(super) fn may_look(&self, now: Instant) -> bool {
+        self.denied_until.is_none_or(|until| now >= until)
     }
 
-    /// Whether this is news.
-    pub(super) fn deny(&mut self) -> bool {
-        !std::mem::replace(&mut self.denied, true)
+    /// `is_certain`: Elasticsearch itself says that our rights do not suffice. Anything else may be the word of a proxy
+    /// that is being restarted.
+    pub(super) fn refused(&mut self, is_certain: bool, now: Instant) -> Refusal {
+        let since = *self.refused_since.get_or_insert(now);
+        if !is_certain && now < since + REFUSAL_LASTS {
+            return Refusal::Wait;
+        }
+        self.denied_until = Some(now + LOOK_AGAIN);
+        let is_news = !std::mem::replace(&mut self.is_told, true);
+        Refusal::GoOn { is_news }
     }
 
-    pub(super) fn learn(&mut self, list: Arc<Vec<BackingIndex>>, now: Instant) {
-        self.list = Some((now, list));
+    /// A look succeeded, with this list.
+    pub(super) fn learn(&mut self, list: List) {
+        (self.refused_since, self.denied_until, self.is_told) = (None, None, false);
+        let is_newer = |known: &List| known.asked_at < list.asked_at;
+        if self.list.as_ref().is_none_or(is_newer) {
+            self.list = Some(list);
+        }
     }
 
-    /// The list, where it is fresh and has every stream of the items; and otherwise the streams to ask for.
-    pub(super) fn list(
-        &mut self,
-        items: &[Item],
-        now: Instant,
-    ) -> Result<Arc<Vec<BackingIndex>>, Vec<String>> {
+    /// The list, where it was asked for after all that is in doubt of the items ended, is fresh, and has every stream of
+    /// them; and otherwise the streams to ask for.
+    pub(super) fn list(&mut self, items: &[Item], now: Instant) -> Result<List, Vec<String>> {
         let known = self.streams.len();
-        for item in items.iter().filter(|item| item.in_doubt.is_some()) {
+        let mut until = None;
+        for item in items {
+            let Some(doubt) = item.in_doubt else { continue };
+            until = until.max(Some(doubt.until));
             if !self.streams.contains(item.record.index()) {
                 self.streams.insert(item.record.index().to_owned());
             }
         }
-        match &self.list {
-            Some((at, list)) if self.streams.len() == known && now < *at + LIST_IS_FRESH => {
-                Ok(Arc::clone(list))
-            }
+        let is_good =
+            |list: &&List| until <= Some(list.asked_at) && now < list.asked_at + LIST_IS_FRESH;
+        match self.list.as_ref().filter(is_good) {
+            Some(list) if self.streams.len() == known => Ok(list.clone()),
             _ => Err(self.streams.iter().cloned().collect()),
         }
     }
 }
 
-/// How long before the start what the last life may have sent was sent at most, in milliseconds: `taken_at_ms` is when a
-/// spooled record was taken, `None` for a line that is read again.
-pub(super) fn age_at_start(taken_at_ms: Option<u64>, started_ms: u64) -> Option<u64> {
-    match taken_at_ms {
-        Some(taken) => (taken < started_ms).then(|| (started_ms - taken).max(LAST_LIFE_MS)),
-        None => Some(LAST_LIFE_MS),
-    }
+/// How long before the start what the last life may have sent was sent at most, in milliseconds. `None` for a record that
+/// this life took: neither was it in the spool at the start, nor is it older by the clock, which may have been set.
+pub(super) fn age_at_start(was_there: bool, taken_at_ms: u64, started_ms: u64) -> Option<u64> {
+    let is_old = was_there || taken_at_ms < started_ms;
+    is_old.then(|| started_ms.saturating_sub(taken_at_ms).max(LAST_LIFE_MS))
 }
 
 /// Which ids to look for in which backing index. Of an item it takes data stream, id, and how many milliseconds ago it may
@@ -120,6 +158,8 @@ pub(super) fn plan<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::ship::queue::Origin;
+    use crate::agent::store::{Record, SpoolKey};
 
     const HOUR: u64 = 60 * 60 * 1000;
 
@@ -162,11 +202,96 @@ mod tests {
         assert_eq!(names(&list, u64::MAX), all);
     }
 
+    /// In doubt until so many milliseconds after `began`.
+    fn item(stream: &str, began: Instant, until_ms: u64) -> Item {
+        Item {
+            record: Record::new(0, stream, "id", |out| out.extend_from_slice(b"{}")),
+            origin: Origin::Spool(SpoolKey::default()),
+            attempts: 0,
+            is_probe: false,
+            in_doubt: Some(Doubt {
+                at: began,
+                age_ms: 0,
+                until: began + Duration::from_millis(until_ms),
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_from_before_the_end_of_the_doubtful_request_is_not_believed() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let list = |ms| List {
+            asked_at: at(ms),
+            indices: Arc::default(),
+        };
+        let all = || Err(vec!["a".to_owned()]);
+        let mut known = Known::default();
+        let mut ask = |learnt: Option<List>, until_ms, now_ms| {
+            learnt.into_iter().for_each(|list| known.learn(list));
+            let given = known.list(&[item("a", began, until_ms)], at(now_ms));
+            given.map(|list| (list.asked_at - began).as_millis())
+        };
+        assert_eq!(ask(None, 0, 0), all());
+        assert_eq!(ask(Some(list(10)), 10, 20), Ok(10));
+        assert_eq!(ask(None, 11, 20), all(), "a rollover may have come between");
+        assert_eq!(ask(Some(list(30)), 11, 40), Ok(30));
+        // To have used it is no news of it, and an older one that comes late is none either.
+        assert_eq!(ask(Some(list(30)), 11, 1_029), Ok(30));
+        assert_eq!(ask(Some(list(30)), 11, 1_030), all());
+        assert_eq!(ask(Some(list(20)), 11, 1_025), Ok(30));
+        let other = known.list(&[item("b", began, 0)], at(40));
+        assert_eq!(other.unwrap_err(), ["a", "b"], "another stream");
+    }
+
+    #[tokio::test]
+    async fn a_new_doubt_about_an_item_leaves_it_as_old_as_it_was() {
+        let began = Instant::now();
+        let later = |seconds| began + Duration::from_secs(seconds);
+        let mut item = item("a", began, 0);
+        item.doubt(later(5), later(8));
+        item.doubt(later(5), later(7));
+        let doubt = item.in_doubt.unwrap();
+        assert_eq!((doubt.at, doubt.until), (began, later(8)));
+        assert_eq!(doubt.age_ms(later(9)), 9_000);
+    }
+
+    #[tokio::test]
+    async fn only_the_servers_own_word_forbids_to_look_at_once_and_nobody_does_for_ever() {
+        let began = Instant::now();
+        let mut known = Known::default();
+        assert_eq!(known.refused(false, began), Refusal::Wait);
+        let lasting = began + REFUSAL_LASTS;
+        assert_eq!(
+            known.refused(false, lasting - Duration::from_millis(1)),
+            Refusal::Wait
+        );
+        assert!(known.may_look(lasting));
+        let go_on = |is_news| Refusal::GoOn { is_news };
+        assert_eq!(known.refused(false, lasting), go_on(true));
+        assert!(!known.may_look(lasting));
+        let again = lasting + LOOK_AGAIN;
+        assert!(known.may_look(again));
+        assert_eq!(
+            known.refused(false, again),
+            go_on(false),
+            "it still lasts, and was told"
+        );
+        known.learn(List {
+            asked_at: again,
+            indices: Arc::default(),
+        });
+        assert!(known.may_look(again));
+        assert_eq!(known.refused(false, again), Refusal::Wait);
+        assert_eq!(known.refused(true, again), go_on(true));
+        assert!(!known.may_look(again));
+    }
+
     #[test]
     fn the_last_life_sent_nothing_that_was_taken_since() {
-        assert_eq!(age_at_start(Some(9), 10), Some(LAST_LIFE_MS));
-        assert_eq!(age_at_start(Some(10), 10), None);
-        assert_eq!(age_at_start(Some(0), 30 * HOUR), Some(30 * HOUR));
-        assert_eq!(age_at_start(None, 10), Some(LAST_LIFE_MS));
+        assert_eq!(age_at_start(false, 9, 10), Some(LAST_LIFE_MS));
+        assert_eq!(age_at_start(false, 10, 10), None);
+        assert_eq!(age_at_start(true, 11, 10), Some(LAST_LIFE_MS), "set back");
+        assert_eq!(age_at_start(true, 0, 300 * HOUR), Some(300 * HOUR));
     }
 }

@@ -1,45 +1,42 @@
 //! Asks Elasticsearch what became of items that were sent and never answered for, before they are sent again.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::doubt::plan;
-use super::queue::{Batch, Item};
+use super::doubt::{List, Refusal, plan};
+use super::queue::{Batch, Item, fill};
 use super::{Done, Ship};
-use crate::elastic::{BackingIndex, Client, SendError};
+use crate::elastic::{Client, SendError};
 
 /// What a look-up found.
 #[derive(Debug)]
 pub(super) struct Findings {
-    pub(super) list: Arc<Vec<BackingIndex>>,
+    pub(super) list: List,
     /// By data stream and id.
     pub(super) stored: HashSet<(String, String)>,
 }
 
 impl Ship {
     /// Asks about those of the batch that may be there already, and gives the batch back where nobody needs to be asked.
-    pub(super) fn look_up(&mut self, mut batch: Batch, now: Instant) -> Option<Batch> {
+    pub(super) fn look_up(&mut self, batch: Batch, now: Instant) -> Option<Batch> {
         let is_in_doubt = |item: &Item| item.in_doubt.is_some();
-        if !self.known.may_look() || !batch.items.iter().any(is_in_doubt) {
+        if !self.known.may_look(now) || !batch.items.iter().any(is_in_doubt) {
             return Some(batch);
         }
         let list = self.known.list(&batch.items, now);
         if let Ok(list) = &list
-            && plan(wanted(&batch.items, now), list).is_empty()
+            && plan(wanted(&batch.items, now), &list.indices).is_empty()
         {
-            for item in &mut batch.items {
-                item.in_doubt = None;
-            }
             return Some(batch);
         }
         let items = wanted(&batch.items, now)
             .map(|(stream, id, age_ms)| (stream.to_owned(), id.to_owned(), age_ms))
             .collect();
-        let looked = look_up(self.client.clone(), list, items);
+        let looked = look_up(self.client.clone(), list, items, now);
         self.start(async move {
             let outcome = looked.await;
             Done::LookedUp { batch, outcome }
@@ -47,7 +44,7 @@ impl Ship {
         None
     }
 
-    /// What was found has its outcome; the rest is sent next.
+    /// What was found has its outcome; the rest is sent at once, since what was found out grows old.
     pub(super) fn looked_up(
         &mut self,
         batch: Batch,
@@ -56,33 +53,37 @@ impl Ship {
     ) {
         let stored = match outcome {
             Ok(Findings { list, stored }) => {
-                self.known.learn(list, now);
+                self.known.learn(list);
                 stored
             }
-            Err(error)
-                if error.is_temporary() || matches!(error, SendError::Unsupported { .. }) =>
-            {
-                return self.failed(batch, &error, now);
-            }
-            Err(error @ SendError::Unauthorized { status: 401, .. }) => {
-                return self.failed(batch, &error, now);
-            }
             Err(error) => {
-                if self.known.deny() {
-                    warn!(
+                let lasts = match &error {
+                    SendError::Unauthorized { status: 401, .. } | SendError::Unsupported { .. } => {
+                        None
+                    }
+                    error if error.is_temporary() => None,
+                    error => match self.known.refused(error.is_lack_of_rights(), now) {
+                        Refusal::Wait => None,
+                        Refusal::GoOn { is_news } => Some(is_news),
+                    },
+                };
+                match lasts {
+                    None => return self.failed(batch, &error, now),
+                    Some(true) => warn!(
                         error = error.to_string(),
                         "documents in doubt cannot be looked up (privileges read and view_index_metadata): \
                          a rollover at the wrong moment would store them twice"
-                    );
+                    ),
+                    Some(false) => {}
                 }
                 HashSet::new()
             }
         };
         let Batch { items, alone } = batch;
         let mut rest = Vec::with_capacity(items.len());
-        for mut item in items {
+        for item in items {
             let key = (item.record.index().to_owned(), item.record.id().to_owned());
-            if item.in_doubt.take().is_some() && stored.contains(&key) {
+            if item.in_doubt.is_some() && stored.contains(&key) {
                 if item.is_probe {
                     self.window.probe_answered(item.origin);
                 }
@@ -93,8 +94,25 @@ impl Ship {
                 rest.push(item);
             }
         }
-        if !rest.is_empty() {
-            self.queue.put_back(Batch { items: rest, alone }, now);
+        self.send_looked_up(Batch { items: rest, alone }, now);
+    }
+
+    fn send_looked_up(&mut self, batch: Batch, now: Instant) {
+        let Batch { items, alone } = batch;
+        let (mut left, mut bad) = (VecDeque::from(items), Vec::new());
+        if !left.is_empty() && self.pace.may_send(now, self.requests) {
+            self.body.set_limits(self.pace.limits());
+            let items = fill(&mut left, &mut self.body, &mut bad);
+            let body = self.body.take();
+            self.requests += 1;
+            self.post(Batch { items, alone }, body, now);
+        }
+        for (item, reason) in bad {
+            self.bury(item, None, "not_sendable", reason.to_string());
+        }
+        if !left.is_empty() {
+            let items = left.into();
+            self.queue.put_back(Batch { items, alone }, now);
         }
     }
 }
@@ -110,23 +128,27 @@ fn wanted(items: &[Item], now: Instant) -> impl Iterator<Item = (&str, &str, u64
 /// Looks for what is in doubt. `list` as [`super::doubt::Known::list`] gave it.
 async fn look_up(
     client: Client,
-    list: Result<Arc<Vec<BackingIndex>>, Vec<String>>,
+    list: Result<List, Vec<String>>,
     items: Vec<(String, String, u64)>,
+    now: Instant,
 ) -> Result<Findings, SendError> {
     let list = match list {
         Ok(list) => list,
         Err(streams) => {
             let streams: Vec<_> = streams.iter().map(String::as_str).collect();
-            Arc::new(client.backing_indices(&streams).await?)
+            List {
+                asked_at: now,
+                indices: Arc::new(client.backing_indices(&streams).await?),
+            }
         }
     };
     let mut stored = HashSet::new();
     let wanted = items
         .iter()
         .map(|(stream, id, age_ms)| (stream.as_str(), id.as_str(), *age_ms));
-    for (name, ids) in plan(wanted, &list) {
+    for (name, ids) in plan(wanted, &list.indices) {
         let held = client.held(name, &ids).await?;
-        let stream = list.iter().find(|index| index.name == name);
+        let stream = list.indices.iter().find(|index| index.name == name);
         let stream = stream.map_or("", |index| index.stream.as_str());
         stored.extend(held.into_iter().map(|id| (stream.to_owned(), id)));
     }

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::doubt::{Doubt, Known, age_at_start};
+use self::doubt::{Doubt, Known, LAST_LIFE_MS, age_at_start};
 pub use self::files::LogBatch;
 use self::files::Progress;
 use self::look_up::Findings;
@@ -136,6 +137,8 @@ struct Ship {
     started_at: Instant,
     /// By the clock on the wall, milliseconds since 1970.
     started_ms: u64,
+    /// Records that were in the spool at the start and have yet to be taken.
+    left_over: u64,
     /// Under way.
     requests: usize,
     taking: bool,
@@ -166,6 +169,7 @@ impl Ship {
     ) -> Self {
         let concurrency = client.concurrency();
         let window = Window::new(concurrency);
+        let left_over = store.totals().borrow().spool().records;
         Self {
             store,
             client,
@@ -173,6 +177,7 @@ impl Ship {
             work: FuturesUnordered::new(),
             started_at: Instant::now(),
             started_ms: u64::try_from(slot::now().timestamp_millis()).unwrap_or_default(),
+            left_over,
             requests: 0,
             taking: false,
             settling: false,
@@ -229,18 +234,21 @@ impl Ship {
         for (item, reason) in bad {
             self.bury(item, None, "not_sendable", reason.to_string());
         }
-        let (body, items) = self.body.take();
+        let body = self.body.take();
         if self.queue.is_empty() {
             // Its memory goes with this body: who knows when the next one comes.
             self.body = BulkBody::new(self.pace.limits());
         }
-        if items == 0 {
+        if batch.items.is_empty() {
             return;
         }
         self.requests += 1;
-        let Some(batch) = self.look_up(batch, now) else {
-            return;
-        };
+        if let Some(batch) = self.look_up(batch, now) {
+            self.post(batch, body, now);
+        }
+    }
+
+    fn post(&mut self, batch: Batch, (body, items): (Bytes, usize), now: Instant) {
         let hungry = self.queue.is_ready(now, self.pace.limits().items, false);
         let sent = Sent {
             batch,
@@ -266,7 +274,10 @@ impl Ship {
                 let records = records?;
                 self.spool_has_more |= !records.is_empty();
                 for (key, record) in records {
-                    let doubt = self.of_last_life(Some(record.taken_at_ms()));
+                    let was_there = self.left_over > 0;
+                    self.left_over = self.left_over.saturating_sub(1);
+                    let age_ms = age_at_start(was_there, record.taken_at_ms(), self.started_ms);
+                    let doubt = age_ms.map(|age_ms| self.of_last_life(age_ms));
                     self.hold(record, Origin::Spool(key), doubt);
                 }
             }
@@ -296,16 +307,18 @@ impl Ship {
         let (number, in_doubt, records) = self.progress.begin(batch);
         self.counters.received(records.iter().map(Record::dataset));
         for (place, record) in records.into_iter().enumerate() {
-            let doubt = self.of_last_life(None).filter(|_| place < in_doubt);
+            let doubt = (place < in_doubt).then(|| self.of_last_life(LAST_LIFE_MS));
             self.hold(record, Origin::File(number), doubt);
         }
     }
 
-    /// As for [`age_at_start`].
-    fn of_last_life(&self, taken_at_ms: Option<u64>) -> Option<Doubt> {
-        let age_ms = age_at_start(taken_at_ms, self.started_ms)?;
+    fn of_last_life(&self, age_ms: u64) -> Doubt {
         let at = self.started_at;
-        Some(Doubt { at, age_ms })
+        Doubt {
+            at,
+            age_ms,
+            until: at,
+        }
     }
 
     fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {

@@ -22,17 +22,19 @@ pub(super) struct Item {
     pub attempts: u32,
     /// It waits for a person, and finds out when they have acted.
     pub is_probe: bool,
-    /// It may be in the index already: it is looked up before it is sent again.
+    /// It may be in the index already: it is looked up whenever it is to be sent.
     pub in_doubt: Option<Doubt>,
 }
 
 impl Item {
-    /// It was sent at this time, and what became of it is not known.
-    pub(super) fn doubt(&mut self, sent_at: Instant) {
-        self.in_doubt.get_or_insert(Doubt {
+    /// It was in a request of this time, and what became of it is not known.
+    pub(super) fn doubt(&mut self, sent_at: Instant, ended_at: Instant) {
+        let doubt = self.in_doubt.get_or_insert(Doubt {
             at: sent_at,
             age_ms: 0,
+            until: ended_at,
         });
+        doubt.until = doubt.until.max(ended_at);
     }
 }
 
@@ -165,7 +167,8 @@ impl Queue {
     }
 }
 
-fn fill(
+/// Takes what fits from the front.
+pub(super) fn fill(
     from: &mut VecDeque<Item>,
     body: &mut BulkBody,
     bad: &mut Vec<(Item, BadItem)>,

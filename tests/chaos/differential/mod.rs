@@ -64,6 +64,10 @@ async fn differential() {
             request.show()
         );
     }
+    for host in [&real, &ours] {
+        let never_written = format!("logs-ethereum.block-n{namespace}");
+        assert_eq!(backing_indices(host, &never_written).await, []);
+    }
     assert!(
         refused > REQUESTS / 50 && refused < REQUESTS / 2,
         "good and bad requests are mixed: {refused} of {REQUESTS} were refused (seed {seed})"

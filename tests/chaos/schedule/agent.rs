@@ -102,12 +102,6 @@ timezone = "UTC"
         fs::read(self.folder.join("agent.out")).unwrap()
     }
 
-    /// It has its store open: before that, a look at what a killed agent left would lock it out.
-    pub(super) fn is_up(&self) -> bool {
-        let said = &self.log()[self.log_begins_at..];
-        memchr::memmem::find(said, b"agent starts").is_some()
-    }
-
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have died by itself, which `check_alive` tells.
@@ -144,6 +138,14 @@ timezone = "UTC"
 
     pub(super) fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Nothing where it does not listen to signals yet.
+    pub(super) fn reload(&self) {
+        let said = &self.log()[self.log_begins_at..];
+        if memchr::memmem::find(said, b"agent starts").is_some() {
+            self.signal(Signal::HUP);
+        }
     }
 
     /// Without the library the clock stays as it is.

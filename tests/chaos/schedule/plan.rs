@@ -33,6 +33,8 @@ pub(super) struct FilePlan {
     pub(super) banner: Banner,
     pub(super) has_odd_bytes: bool,
     pub(super) ends_lines_with_crlf: bool,
+    /// Some lines are followed by those of a stack, in one write.
+    pub(super) has_stacks: bool,
     pub(super) steps: Vec<(Duration, FileStep)>,
 }
 
@@ -88,6 +90,7 @@ fn timed<T>(
 
 fn file(dice: &mut StdRng, name: &'static str, length: Duration, has_poison: bool) -> FilePlan {
     let is_busy = dice.random();
+    let ends_lines_with_crlf = dice.random_ratio(1, 5);
     FilePlan {
         name,
         names: *[Names::Numbered, Names::Dated, Names::Moved]
@@ -97,7 +100,8 @@ fn file(dice: &mut StdRng, name: &'static str, length: Duration, has_poison: boo
             .choose(dice)
             .unwrap(),
         has_odd_bytes: dice.random_ratio(1, 3),
-        ends_lines_with_crlf: dice.random_ratio(1, 5),
+        ends_lines_with_crlf,
+        has_stacks: !ends_lines_with_crlf && dice.random_ratio(1, 3),
         steps: timed(dice, length, if is_busy { 250 } else { 900 }, |dice| {
             file_step(dice, has_poison)
         }),
@@ -107,7 +111,7 @@ fn file(dice: &mut StdRng, name: &'static str, length: Duration, has_poison: boo
 fn file_step(dice: &mut StdRng, has_poison: bool) -> FileStep {
     let pause =
         |dice: &mut StdRng, longest_ms| Duration::from_millis(dice.random_range(0..longest_ms));
-    match dice.random_range(0..20) {
+    match dice.random_range(0..22) {
         0..6 => FileStep::Write {
             lines: *[1, 2, 10, 100, 100, 500, 2_000].choose(dice).unwrap(),
             line_bytes: *[0, 10, 80, 80, 80, 300].choose(dice).unwrap(),
@@ -140,9 +144,13 @@ fn file_step(dice: &mut StdRng, has_poison: bool) -> FileStep {
                 Duration::ZERO
             },
         },
+        17..19 => FileStep::Pack {
+            age: dice.random_range(0..3),
+            pause: pause(dice, 300),
+        },
         // What was deleted before it was shipped is lost: these wait until all is stored, which poison never is.
-        17 if !has_poison => FileStep::Recreate,
-        18 if !has_poison => FileStep::Truncate,
+        19 if !has_poison => FileStep::Recreate,
+        20 if !has_poison => FileStep::Truncate,
         _ => FileStep::Touch {
             seconds: dice.random_range(-100_000..100_000),
         },
@@ -151,11 +159,12 @@ fn file_step(dice: &mut StdRng, has_poison: bool) -> FileStep {
 
 fn agent_step(dice: &mut StdRng) -> AgentStep {
     let down = Duration::from_millis(*[0, 0, 100, 500, 1_500, 3_000].choose(dice).unwrap());
-    match dice.random_range(0..12) {
+    match dice.random_range(0..13) {
         0..4 => AgentStep::Kill { down },
         4..6 => AgentStep::KillUnanswered { down },
         6 => AgentStep::Stop { down },
         7..9 => AgentStep::Freeze(Duration::from_millis(dice.random_range(50..4_000))),
+        9 => AgentStep::Reload,
         _ => AgentStep::SetClock {
             seconds: *[0, 1, -1, 3, 3_600, -3_600, 86_400, -86_400, 40_000_000]
                 .choose(dice)
@@ -213,9 +222,10 @@ impl fmt::Display for Plan {
         for file in files {
             let (names, banner) = (file.names, file.banner);
             let (odd, crlf) = (file.has_odd_bytes, file.ends_lines_with_crlf);
+            let stacks = file.has_stacks;
             writeln!(
                 out,
-                "{}: rotated {names:?}, banner {banner:?}, odd bytes {odd}, CRLF {crlf}",
+                "{}: rotated {names:?}, banner {banner:?}, odd bytes {odd}, CRLF {crlf}, stacks {stacks}",
                 file.name
             )?;
             write_steps(out, &file.steps)?;

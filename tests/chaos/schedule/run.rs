@@ -14,7 +14,7 @@ use super::agent::Agent;
 use super::outcome::{Outcome, beginning, compare};
 use super::plan::Plan;
 use super::steps::{AgentStep, SkyStep};
-use super::writer::{POISON, Writer};
+use super::writer::{Banners, POISON, Writer};
 use crate::differential::install;
 use crate::server::Server;
 use crate::server::cluster::Cluster;
@@ -43,16 +43,22 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
         server.set_poison(POISON);
     }
     let mut agent = Agent::configure(folder, plan, &server.addresses());
+    let banners = Banners::default();
     let mut writers: Vec<Writer> = (plan.files.iter().zip(1..))
-        .map(|(file, number)| Writer::new(file, folder, plan.seed + number, plan.has_poison))
+        .map(|(file, number)| {
+            let seed = plan.seed + number;
+            Writer::new(file, &banners, folder, seed, plan.has_poison)
+        })
         .collect();
 
     scope(|threads| {
         for writer in &mut writers {
-            let server = &server;
+            let (server, banners) = (&server, &banners);
             threads.spawn(move || {
                 writer.run(&|lines, limit| {
-                    server.wait(limit, |cluster| first_missing(cluster, lines).is_none())
+                    server.wait(limit, |cluster| {
+                        first_missing(cluster, lines, banners).is_none()
+                    })
                 });
             });
         }
@@ -60,12 +66,12 @@ pub(super) fn run(plan: &Plan, folder: &Path) -> Result<Report, String> {
         drive(plan, &mut agent, &server)
     })?;
 
-    settle(plan, &mut agent, &server, &writers)?;
+    settle(plan, &mut agent, &server, &writers, &banners)?;
     agent.stop()?;
     // A further life must find nothing to repeat: the last lines come after all it could.
     agent.start();
     writers.iter_mut().for_each(|writer| writer.write_line(20));
-    settle(plan, &mut agent, &server, &writers)?;
+    settle(plan, &mut agent, &server, &writers, &banners)?;
     agent.stop()?;
     if memchr::memmem::find(&agent.log(), b"panicked at").is_some() {
         return Err("the agent panicked".into());
@@ -104,9 +110,11 @@ pub(super) fn stream(cluster: &Cluster) -> Option<&crate::server::cluster::Strea
 fn first_missing<'a>(
     cluster: &Cluster,
     lines: impl IntoIterator<Item = &'a String>,
+    banners: &Banners,
 ) -> Option<&'a String> {
     let stream = stream(cluster);
-    let is_stored = |line: &str| stream.is_some_and(|stream| stream.has(line));
+    let is_stored =
+        |line: &str| stream.is_some_and(|stream| stream.documents(line) >= banners.written(line));
     lines
         .into_iter()
         .find(|line| !is_stored(line) && !line.contains(POISON))
@@ -159,6 +167,7 @@ fn drive(plan: &Plan, agent: &mut Agent, server: &Server) -> Result<(), String> 
                 sleep(time);
                 agent.thaw();
             }
+            AgentStep::Reload => agent.reload(),
             AgentStep::SetClock { seconds } => agent.set_clock(seconds),
         }
     }
@@ -171,6 +180,7 @@ fn settle(
     agent: &mut Agent,
     server: &Server,
     writers: &[Writer],
+    banners: &Banners,
 ) -> Result<(), String> {
     let lines = || writers.iter().flat_map(|writer| &writer.lines);
     let poisoned = lines().filter(|line| line.contains(POISON)).count();
@@ -178,17 +188,17 @@ fn settle(
     loop {
         agent.check_alive()?;
         let is_stored = server.wait(Duration::from_millis(500), |cluster| {
-            first_missing(cluster, lines()).is_none()
+            first_missing(cluster, lines(), banners).is_none()
         });
-        // Read beside the running agent, only where it matters.
-        let is_refused =
-            !plan.has_poison || agent.is_up() && dead_letters(agent.folder()).len() >= poisoned;
+        // Read beside the running agent, and beside one that is just starting after a kill.
+        let is_refused = !plan.has_poison || dead_letters(agent.folder()).len() >= poisoned;
         if is_stored && is_refused {
             return Ok(());
         }
         if began.elapsed() > DEADLINE {
             let missing = server.with(|cluster| {
-                let is_missing = |line: &&String| first_missing(cluster, [*line]).is_some();
+                let is_missing =
+                    |line: &&String| first_missing(cluster, [*line], banners).is_some();
                 let missing: Vec<&String> = lines().filter(is_missing).collect();
                 let first = missing.first().map(|line| beginning(line));
                 format!("{} lines, the first {first:?}", missing.len())

@@ -51,6 +51,11 @@ pub(super) enum FileStep {
         piece_bytes: usize,
         pause: Duration,
     },
+    /// A rotated file becomes a packed one, as `gzip` does it: beside it, with its time, and then it goes.
+    Pack {
+        age: u32,
+        pause: Duration,
+    },
     /// Deleted once all of it is stored, and made anew at once.
     Recreate,
     /// Cut to nothing once all of it is stored.
@@ -75,6 +80,8 @@ pub(super) enum AgentStep {
         down: Duration,
     },
     Freeze(Duration),
+    /// It takes over its configuration anew.
+    Reload,
     /// So far from the true time.
     SetClock {
         seconds: i64,

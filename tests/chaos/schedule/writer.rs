@@ -1,11 +1,15 @@
 //! A program that logs, and what rotates its files.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -20,8 +24,24 @@ pub(super) const POISON: &str = "poison";
 /// Whether all these lines were stored within the time.
 pub(super) type AreStored<'a> = &'a (dyn Fn(&[String], Duration) -> bool + Sync);
 
+/// How often each banner was written so far, by any writer: only when all are stored, a certain one is.
+#[derive(Debug, Default)]
+pub(super) struct Banners(Mutex<HashMap<String, usize>>);
+
+impl Banners {
+    /// How often the line must be stored to be stored for sure.
+    pub(super) fn written(&self, line: &str) -> usize {
+        self.0.lock().unwrap().get(line).copied().unwrap_or(1)
+    }
+
+    fn add(&self, line: &str) {
+        *self.0.lock().unwrap().entry(line.to_owned()).or_default() += 1;
+    }
+}
+
 pub(super) struct Writer<'a> {
     plan: &'a FilePlan,
+    banners: &'a Banners,
     folder: PathBuf,
     file: File,
     dice: StdRng,
@@ -35,11 +55,18 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(plan: &'a FilePlan, folder: &Path, seed: u64, has_poison: bool) -> Self {
+    pub(super) fn new(
+        plan: &'a FilePlan,
+        banners: &'a Banners,
+        folder: &Path,
+        seed: u64,
+        has_poison: bool,
+    ) -> Self {
         let folder = folder.join("logs");
         let file = open(&folder.join(plan.name));
         let mut writer = Self {
             plan,
+            banners,
             folder,
             file,
             dice: StdRng::seed_from_u64(seed),
@@ -70,7 +97,7 @@ impl<'a> Writer<'a> {
         match *step {
             FileStep::Write { lines, line_bytes } => {
                 let lines: Vec<u8> = (0..lines)
-                    .flat_map(|_| self.next_line(line_bytes))
+                    .flat_map(|_| self.next_record(line_bytes))
                     .collect();
                 self.put(&lines);
             }
@@ -111,6 +138,7 @@ impl<'a> Writer<'a> {
                 self.file.set_len(0).unwrap();
                 self.begins_at = self.lines.len();
             }
+            FileStep::Pack { age, pause } => self.pack(age, pause),
             FileStep::Recreate => {
                 if are_stored(&self.lines[self.begins_at..], STORED_WITHIN) {
                     fs::remove_file(self.path()).unwrap();
@@ -152,6 +180,7 @@ impl<'a> Writer<'a> {
             Banner::Own => format!("=== {} was opened", self.plan.name),
             Banner::Common => "=== log was opened".to_owned(),
         };
+        self.banners.add(&banner);
         self.lines.push(banner.clone());
         self.put(format!("{banner}\n").as_bytes());
         if self.dice.random() {
@@ -164,24 +193,46 @@ impl<'a> Writer<'a> {
     /// Makes way for the file that is rotated now, and says where it goes.
     fn make_room(&mut self) -> PathBuf {
         self.rotations += 1;
-        let name = self.plan.name;
-        match self.plan.names {
-            Names::Numbered => {
-                let path = |number| self.folder.join(format!("{name}.{number}"));
-                for number in (1..self.rotations).rev() {
-                    fs::rename(path(number), path(number + 1)).unwrap();
+        if self.plan.names == Names::Numbered {
+            for age in (1..self.rotations).rev() {
+                let (from, to) = (self.rotated(age - 1), self.rotated(age));
+                match from.exists() {
+                    true => fs::rename(from, to).unwrap(),
+                    false => fs::rename(packed(&from), packed(&to)).unwrap(),
                 }
-                path(1)
-            }
-            Names::Dated => {
-                let day = 20_261_100 + self.rotations;
-                self.folder.join(format!("{name}-{day}"))
-            }
-            Names::Moved => {
-                let number = self.rotations;
-                self.folder.join("old").join(format!("{name}.{number}"))
             }
         }
+        self.rotated(0)
+    }
+
+    /// The file rotated last has the age 0, the one before 1.
+    fn rotated(&self, age: u32) -> PathBuf {
+        let name = self.plan.name;
+        let number = self.rotations - age;
+        match self.plan.names {
+            Names::Numbered => self.folder.join(format!("{name}.{}", age + 1)),
+            Names::Dated => self.folder.join(format!("{name}-{}", 20_261_100 + number)),
+            Names::Moved => self.folder.join("old").join(format!("{name}.{number}")),
+        }
+    }
+
+    fn pack(&self, age: u32, pause: Duration) {
+        if age >= self.rotations || !self.rotated(age).exists() {
+            return;
+        }
+        let from = self.rotated(age);
+        let bytes = fs::read(&from).unwrap();
+        let written_at = fs::metadata(&from).unwrap().modified().unwrap();
+        let mut encoder = GzEncoder::new(
+            File::create_new(packed(&from)).unwrap(),
+            Compression::fast(),
+        );
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        encoder.write_all(first).unwrap();
+        sleep(pause);
+        encoder.write_all(second).unwrap();
+        encoder.finish().unwrap().set_modified(written_at).unwrap();
+        fs::remove_file(from).unwrap();
     }
 
     /// A line like no other, and notes what its document must say.
@@ -210,6 +261,22 @@ impl<'a> Writer<'a> {
         line
     }
 
+    /// A line, and perhaps those that continue it.
+    fn next_record(&mut self, line_bytes: usize) -> Vec<u8> {
+        let mut record = self.next_line(line_bytes);
+        if self.plan.has_stacks && self.dice.random_ratio(1, 4) {
+            let frames =
+                (0..self.dice.random_range(1..6)).map(|frame| format!("  at frame {frame}\n"));
+            let stack: String = frames.collect();
+            record.extend_from_slice(stack.as_bytes());
+            if let Some(line) = self.lines.last_mut() {
+                line.push('\n');
+                line.push_str(stack.trim_end());
+            }
+        }
+        record
+    }
+
     fn put_in_halves(&mut self, line: &[u8], between: impl FnOnce()) {
         let (first, second) = line.split_at(self.dice.random_range(0..line.len()));
         self.put(first);
@@ -228,6 +295,12 @@ fn open(path: &Path) -> File {
         .append(true)
         .open(path)
         .unwrap()
+}
+
+fn packed(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    name.into()
 }
 
 fn copy(from: &Path, to: &Path, piece_bytes: usize, pause: Duration) {

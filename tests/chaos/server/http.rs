@@ -36,7 +36,12 @@ impl Head {
 
     /// Part of what an agent does all the time.
     pub(crate) fn is_shipping(&self) -> bool {
-        let apis = ["_bulk", "_mget", "_settings/index.creation_date"];
+        let apis = [
+            "_bulk",
+            "_mget",
+            "_settings",
+            "_settings/index.creation_date",
+        ];
         apis.iter().any(|api| self.path.ends_with(api))
     }
 }

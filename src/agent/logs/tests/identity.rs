@@ -324,7 +324,7 @@ fn what_cannot_be_asked_any_more_is_nothing_new() {
     );
 }
 
-fn packed(path: &str, inode: u64, contents: &str) -> Seen {
+pub(super) fn packed(path: &str, inode: u64, contents: &str) -> Seen {
     Seen {
         packed: Some(u32::try_from(contents.len()).unwrap()),
         size: 20,

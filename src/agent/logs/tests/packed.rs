@@ -123,3 +123,34 @@ async fn a_packed_file_that_ends_too_early_is_waited_for_and_then_given_up() {
             * 1_000;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_truncated_and_removed_while_its_copy_was_packed_is_read_on_in_the_copy() {
+    for round in 0..4 {
+        let mut rig = Rig::new("a.log*");
+        rig.pace.rotated = Duration::from_secs(10);
+        rig.start();
+        rig.append("a.log", "one\n");
+        rig.expect(&["one"]).await;
+        rig.append("a.log", "two\n");
+        let copy = fs::read(rig.path("a.log")).unwrap();
+        rig.truncate("a.log");
+        rig.append("a.log", "three, which is long enough\n");
+        let rest = fs::read(rig.path("a.log")).unwrap();
+        write_old(
+            &rig,
+            "a.log.2.gz",
+            &packed(std::str::from_utf8(&copy).unwrap()),
+        );
+        write_old(
+            &rig,
+            "a.log.1.gz",
+            &packed(std::str::from_utf8(&rest).unwrap()),
+        );
+        fs::remove_file(rig.path("a.log")).unwrap();
+        let lines = ["one", "two", "three, which is long enough"];
+        rig.expect(&lines).await;
+        let counted = rig.counters.tallies().counted;
+        assert!(counted.is_empty(), "round {round}: {counted:?}");
+    }
+}

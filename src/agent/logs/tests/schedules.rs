@@ -2,6 +2,7 @@
 //!
 //! `cargo test --lib schedules -- --ignored --nocapture` runs six hundred seeds; each step is printed before it is taken.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ struct Schedule {
     rig: Rig,
     /// Files that programs write to, `NAME.log`.
     names: Vec<String>,
+    /// Each program begins its files with one and the same line.
+    has_banners: bool,
+    /// Files that hold nothing else: two of them that were rotated would be one file to anybody who looks.
+    opened: HashSet<String>,
     lines: Vec<String>,
 }
 
@@ -67,6 +72,8 @@ impl Schedule {
             names: names.collect(),
             random,
             rig,
+            has_banners: StdRng::seed_from_u64(!seed).random(),
+            opened: HashSet::new(),
             lines: Vec::new(),
         }
     }
@@ -87,11 +94,12 @@ impl Schedule {
         let name = self.names[self.random.random_range(0..self.names.len())].clone();
         let (log, rotated) = (format!("{name}.log"), format!("{name}.log.{step}"));
         let is_there = self.rig.path(&log).exists();
+        let has_lines = is_there && !self.opened.contains(&log);
         let action = self.random.random_range(0..12);
         println!("step {step}: {action} {log}, {} lines", self.lines.len());
         match action {
-            0 if is_there => self.rig.rename(&log, &rotated),
-            1 if is_there => {
+            0 if has_lines => self.rig.rename(&log, &rotated),
+            1 if has_lines => {
                 fs::copy(self.rig.path(&log), self.rig.path(&rotated)).unwrap();
                 self.rig.truncate(&log);
             }
@@ -105,14 +113,24 @@ impl Schedule {
             }
             4 => self.pack(&name),
             // What is acknowledged may go.
-            5 if is_there && self.rig.is_acknowledged_to_the_end(&log) => {
+            5 if has_lines && self.rig.is_acknowledged_to_the_end(&log) => {
                 fs::remove_file(self.rig.path(&log)).unwrap();
+            }
+            _ if self.has_banners && !is_there => {
+                let banner = format!("=== {log} was opened");
+                self.rig.append(&log, format!("{banner}\n"));
+                self.lines.push(banner);
+                self.opened.insert(log.clone());
+                if self.random.random() {
+                    self.write(&log);
+                }
             }
             _ => self.write(&log),
         }
     }
 
     fn write(&mut self, log: &str) {
+        self.opened.remove(log);
         let mut text = String::new();
         for _ in 0..self.random.random_range(1..30) {
             let filler = "x".repeat(self.random.random_range(0..80));

@@ -2,9 +2,16 @@
 //! to pass, only for what must come.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use tokio::time::Instant;
 
 use crate::agent::logs::UNREAD;
+use crate::agent::logs::file::{Opened, Reader, Turn};
+use crate::agent::logs::lines::Shape;
+use crate::agent::logs::registry::Anchor;
 
+use super::identity::known;
 use super::rig::{Rig, is_open, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,4 +208,33 @@ async fn half_a_line_that_was_read_before_a_copy_was_made_is_one_line() {
     rig.truncate("a.log");
     rig.append("a.log", "two\n");
     rig.expect(&["one", "half", "two"]).await;
+}
+
+/// Lines are handed on a while after they were read: meanwhile the file may hold others.
+#[tokio::test]
+async fn a_place_in_a_file_is_not_remembered_by_bytes_that_came_after_a_truncation() {
+    let rig = Rig::new("a.log");
+    rig.append("a.log", "error\n  at x\nnext\n");
+    let path = rig.path("a.log");
+    let metadata = fs::metadata(&path).unwrap();
+    let mut entry = known(path.to_str().unwrap(), metadata.ino(), "");
+    entry.node.device = metadata.dev();
+    let (shape, now) = (Shape::of(&rig.section), Instant::now());
+    let Ok(Opened::Reader(mut reader)) = Reader::open(&entry, None, shape, now) else {
+        panic!("it is there");
+    };
+    let Ok(Turn::Read(records)) = reader.turn(&mut [0; 1024], now) else {
+        panic!("it has lines");
+    };
+    let first = "error\n  at x\n".len() as u64;
+    let place = reader.position();
+    assert_eq!((records.len(), place.offset), (1, first));
+    assert_eq!(place.anchor, Some(Anchor::of(b"error\n  at x\n")));
+
+    fs::write(&path, "quite another line, and a further one\n").unwrap();
+    let place = reader.position();
+    assert_eq!((place.offset, place.anchor), (first, None));
+    assert_eq!(reader.lines.flush().len(), 1);
+    let whole = Some(Anchor::of(b"error\n  at x\nnext\n"));
+    assert_eq!(reader.position().anchor, whole, "known without asking");
 }

@@ -61,13 +61,6 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
                 .collect();
             (200, json!({"data_streams": streams}))
         }
-        ("GET", ["_data_stream"]) => cluster.list("*"),
-        ("GET", ["_data_stream", name])
-            if !name.contains('*') && cluster.stream(name).is_none() =>
-        {
-            no_such_index(name)
-        }
-        ("GET", ["_data_stream", pattern]) => cluster.list(pattern),
         ("GET", ["_ingest", "pipeline"]) => (200, json!({})),
         ("POST", [stream, "_rollover"]) => match cluster.rollover(stream) {
             Some((old, new)) => (
@@ -86,6 +79,8 @@ pub(crate) fn respond(cluster: &mut Cluster, method: &str, path: &str, body: &[u
             }
         },
         ("GET", [streams, "_settings", "index.creation_date"]) => cluster.creation_dates(streams),
+        ("GET", [name, "_settings"]) if cluster.stream(name).is_none() => no_such_index(name),
+        ("GET", [name, "_settings"]) => cluster.creation_dates(name),
         ("POST", [index, "_mget"]) => cluster.look_up(index, &body()),
         (_, [api, ..]) if api.starts_with('_') => (
             400,
@@ -152,19 +147,6 @@ impl Cluster {
             })
             .collect();
         (200, json!({"docs": documents}))
-    }
-
-    fn list(&self, pattern: &str) -> Answer {
-        let names = self.matching(pattern);
-        let streams: Vec<Value> = names
-            .iter()
-            .map(|name| {
-                let written_to = self.stream(name).map(super::Stream::written_to);
-                json!({"name": name, "timestamp_field": {"name": "@timestamp"}, "status": "GREEN",
-                    "indices": [{"index_name": written_to}]})
-            })
-            .collect();
-        (200, json!({"data_streams": streams}))
     }
 }
 

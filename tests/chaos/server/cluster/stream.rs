@@ -1,6 +1,6 @@
 //! A data stream: backing indices, of which the last is written to and alone knows whether an id is there. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -125,8 +125,16 @@ impl Stream {
         self.failures
     }
 
-    pub(crate) fn has(&self, message: &str) -> bool {
-        self.messages.contains_key(message)
+    /// How many there are with this message, one that is in several backing indices counted once.
+    pub(crate) fn documents(&self, message: &str) -> usize {
+        match self.messages.get(message).map(Vec::as_slice) {
+            None => 0,
+            Some([_]) => 1,
+            Some(places) => {
+                let ids: HashSet<&str> = places.iter().map(|place| place.id.as_str()).collect();
+                ids.len()
+            }
+        }
     }
 
     /// Every message with the places it is stored at.
