@@ -93,7 +93,7 @@ fn serve(stream: TcpStream, options: Options, state: &Mutex<State>) -> anyhow::R
             // What shippers ask before they begin.
             "/" => br#"{"name":"sink","cluster_name":"sink","version":{"number":"8.19.0","build_flavor":"default"},"tagline":"You Know, for Search"}"#.to_vec(),
             // On a first day there is no data stream yet, and nothing in it that may have been sent before.
-            path if path.starts_with("/_data_stream/") => {
+            path if path.ends_with("/_settings") => {
                 status = "404 Not Found";
                 br#"{"error":{"type":"index_not_found_exception"},"status":404}"#.to_vec()
             }

@@ -64,6 +64,9 @@ impl Tailer {
     /// Lets those that wait for a place have what is free.
     pub(super) fn admit(&mut self) {
         let (slots, files) = (&self.slots, &self.files);
+        if slots.free() == 0 {
+            return;
+        }
         let may_open = |id: Id| {
             let section = files.get(&id).and_then(|followed| followed.section);
             section.is_none_or(|section| slots.has_room(section))

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, error::SendTimeoutError};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -253,6 +254,11 @@ impl Tailer {
             return false;
         }
         while let Some(batch) = self.outgoing.pop_front() {
+            let batch = match self.batches.try_send(batch) {
+                Ok(()) => continue,
+                Err(TrySendError::Full(batch)) => batch,
+                Err(TrySendError::Closed(_)) => return false,
+            };
             let sent = self.runtime.block_on(async {
                 tokio::select! {
                     sent = self.batches.send_timeout(batch, self.pace.scan) => sent,
