@@ -201,13 +201,7 @@ impl Ship {
     fn go_on(&mut self, hurry: bool) {
         let now = Instant::now();
         let max_items = self.pace.limits().items;
-        loop {
-            // Where nothing is under way and no more can be taken, no company comes either.
-            let hurry = hurry || self.requests == 0 && !self.window.has_room_for_files();
-            let may_send = self.pace.may_send(now, self.requests);
-            if !may_send || !self.queue.is_ready(now, max_items, hurry) {
-                break;
-            }
+        while self.pace.may_send(now, self.requests) && self.queue.is_ready(now, max_items, hurry) {
             self.send(now);
         }
         if !self.taking && self.spool_has_more && self.window.has_room_for_spool() {

@@ -111,21 +111,17 @@ impl Queue {
     }
 
     fn others_are_ready(&self, now: Instant, max_items: usize, hurry: bool) -> bool {
-        let due: usize = self.again.range(..=now).map(|(_, items)| items.len()).sum();
-        if self.fresh.is_empty() {
-            return due > 0;
-        }
-        // What comes again goes with what is fresh: a request of its own would be a small one.
         let old = self.since.is_some_and(|since| now >= since + MAX_AGE);
-        old || hurry || self.fresh.len() + due >= max_items
+        let full = self.fresh.len() >= max_items;
+        let due = self.again.keys().next().is_some_and(|due| *due <= now);
+        due || (!self.fresh.is_empty() && (old || full || hurry))
     }
 
     /// When [`Queue::is_ready`] may change its answer by time alone.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        match self.since {
-            Some(since) if !self.fresh.is_empty() => Some(since + MAX_AGE),
-            _ => self.again.keys().next().copied(),
-        }
+        let age = self.since.map(|since| since + MAX_AGE);
+        let due = self.again.keys().next().copied();
+        age.into_iter().chain(due).min()
     }
 
     /// Fills the body. Items that can't be sent at all come back with the reason.
@@ -256,18 +252,6 @@ mod tests {
         assert!(queue.is_ready(due, 10, false));
         assert_eq!(cut(&mut queue, due, 10), (ids(&["again"]), false));
         assert!(queue.is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_comes_again_goes_in_company_where_there_is_any() {
-        let now = Instant::now();
-        let mut queue = queue(&["new"], now);
-        queue.again(items(&["again"]), now);
-        assert!(!queue.is_ready(now, 3, false));
-        assert_eq!(queue.wake_at(), Some(now + MAX_AGE));
-        assert!(queue.is_ready(now, 2, false) && queue.is_ready(now + MAX_AGE, 3, false));
-        let (both, _) = cut(&mut queue, now, 3);
-        assert_eq!(both, ids(&["again", "new"]));
     }
 
     #[tokio::test]
