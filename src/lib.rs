@@ -12,6 +12,7 @@ pub mod config;
 pub mod elastic;
 pub mod event;
 pub mod fuzz;
+pub mod memory;
 pub mod network;
 pub mod replay;
 pub mod rules;

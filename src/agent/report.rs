@@ -15,6 +15,7 @@ use super::outbox::Outbox;
 use super::store::{Count, Priority, StoreHandle, Totals};
 use super::usage::Usage;
 use crate::event::{DataStream, DocumentId, Event, timestamp};
+use crate::memory::{Spare, give_back};
 use crate::slot;
 
 const PERIOD: Duration = Duration::from_secs(10);
@@ -36,6 +37,7 @@ pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> any
     } = report;
     let began = Instant::now();
     let mut before: Option<(Instant, f64)> = None;
+    let mut spare = Spare::default();
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -52,6 +54,9 @@ pub async fn run(report: Report, outbox: Outbox, stop: CancellationToken) -> any
             .zip(before)
             .map(|(seconds, (at, earlier))| (seconds - earlier) / (measured - at).as_secs_f64());
         before = usage.cpu_seconds.map(|seconds| (measured, seconds));
+        if spare.is_due_after(cpu_pct) {
+            give_back();
+        }
         let state = State {
             uptime: began.elapsed(),
             totals,

@@ -44,8 +44,8 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// One request.
 pub const LIMITS: elastic::Limits = elastic::Limits {
-    bytes: 2 << 20,
-    items: 1_600,
+    bytes: 3 << 19,
+    items: 1_200,
 };
 
 pub struct Shipper {

@@ -11,7 +11,7 @@ use crate::elastic;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// For items that were refused beside others that were not: a full queue in the server empties in milliseconds.
-const SHORTEST_ITEM_BACKOFF: Duration = Duration::from_millis(100);
+const SHORTEST_ITEM_BACKOFF: Duration = Duration::from_millis(50);
 /// Between attempts with credentials that were refused, growing by itself up to the longest.
 const UNAUTHORIZED_STEP: Duration = Duration::from_secs(10);
 const UNAUTHORIZED_LONGEST: Duration = Duration::from_secs(60);

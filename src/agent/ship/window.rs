@@ -5,7 +5,7 @@ use super::queue::Origin;
 /// What may be under way or wait for another attempt, of each, per request that may be under way. Reached, nothing new is
 /// taken: it is safe where it is.
 const EVENTS: usize = 2_000;
-const BYTES: usize = 1 << 20;
+const BYTES: usize = 3 << 19;
 /// As if for so many requests at least: what waits for another attempt needs its place beside the request under way.
 const FEWEST: usize = 4;
 /// Spooled records that wait for a person (a template, a right) and are kept in memory to find out when it was done. The
