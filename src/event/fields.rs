@@ -175,8 +175,9 @@ impl Path {
             true => (self.as_str(), other),
             false => (other, self.as_str()),
         };
-        let rest = long.strip_prefix(short);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        // Most names are told apart by where they end, without being compared.
+        let next = long.as_bytes().get(short.len());
+        next.is_none_or(|byte| *byte == b'.') && long.starts_with(short)
     }
 }
 
