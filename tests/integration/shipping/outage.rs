@@ -13,7 +13,7 @@ use ethmon::tasks::{self, Tasks};
 use tokio_util::sync::CancellationToken;
 
 use super::{Agent, config, event};
-use crate::support::{self, Server};
+use crate::support::{self, Server, until};
 
 /// Sends steadily until `stop`; returns through the counter how many.
 fn send_steadily(agent: &Agent, tasks: &mut Tasks, stop: CancellationToken) {
@@ -75,13 +75,15 @@ async fn without_templates_killed_frozen_and_back_nothing_is_lost_and_nothing_tw
     support::install(&client).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     act(&server, "kill").await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(agent.counters.output(), Output::Lost);
+    let is_lost = async || agent.counters.output() == Output::Lost;
+    until("the killed server is lost", is_lost).await;
+    let before = agent.counters.acked.load(Relaxed);
     act(&server, "start").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let is_back = async || agent.counters.acked.load(Relaxed) > before + 100;
+    until("it is back and takes what waited", is_back).await;
     // It accepts requests and answers none; what it was given it stores later.
     act(&server, "freeze").await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    until("the frozen server is lost", is_lost).await;
     act(&server, "thaw").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     stop.cancel();
@@ -91,7 +93,7 @@ async fn without_templates_killed_frozen_and_back_nothing_is_lost_and_nothing_tw
     let sent = agent.outbox.counted("sent");
     let counters = agent.end().await;
     assert!(sent > 2_000, "the source went on through it all: {sent}");
-    assert!(counters.bulk_failed.load(Relaxed) >= 2);
+    assert!(counters.bulk_failed.load(Relaxed) > 0);
     let stream = DataStream::Block.name("default");
     assert_eq!(support::count(&client, &stream).await, sent);
     let totals = Store::open(dir.path(), Limits::default()).unwrap().totals();
