@@ -16,6 +16,12 @@ pub(super) struct Sample {
     swap_free: Option<u64>,
 }
 
+impl Sample {
+    pub(super) fn total_bytes(&self) -> Option<u64> {
+        self.total
+    }
+}
+
 pub(super) fn parse(meminfo: &str) -> Sample {
     let mut sample = Sample::default();
     for line in meminfo.lines() {

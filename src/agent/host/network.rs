@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::counter::growth;
 use crate::event::Event;
 
 /// Counters since the interface came up, by its name.
@@ -20,6 +21,13 @@ struct Counters {
     packets: u64,
     errors: u64,
     dropped: u64,
+}
+
+impl Interface {
+    /// Some were only ever made: they have nothing to tell.
+    pub(super) fn is_used(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 pub(super) fn parse(dev: &str) -> Sample {
@@ -74,7 +82,7 @@ pub(super) fn summary(event: Event, now: &Sample, before: &Sample) -> Event {
             .iter()
             .filter_map(|(name, now)| Some((now, before.get(name)?)));
         known
-            .filter_map(|(now, before)| counter(now).checked_sub(counter(before)))
+            .filter_map(|(now, before)| growth(counter(now), counter(before)))
             .sum()
     };
     event

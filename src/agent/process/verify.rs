@@ -10,7 +10,7 @@ use crate::event::DataStream;
 use crate::setup::{self, Misfit};
 
 /// The streams an agent writes.
-const STREAMS: [DataStream; 13] = [
+const STREAMS: [DataStream; 22] = [
     DataStream::BeaconEvent,
     DataStream::Block,
     DataStream::Node,
@@ -23,6 +23,15 @@ const STREAMS: [DataStream; 13] = [
     DataStream::SystemFilesystem,
     DataStream::SystemDiskio,
     DataStream::SystemProcessSummary,
+    DataStream::SystemCore,
+    DataStream::SystemNetworkSummary,
+    DataStream::SystemFsstat,
+    DataStream::SystemProcess,
+    DataStream::SystemSocketSummary,
+    DataStream::SystemUptime,
+    DataStream::SystemUsers,
+    DataStream::SystemService,
+    DataStream::SystemRaid,
     DataStream::AgentReport,
 ];
 
