@@ -67,6 +67,12 @@ impl Unit {
             .filter(|text| !text.is_empty())
     }
 
+    /// Led by marks where it need not be there, or is the user's home.
+    fn folder(&self) -> Option<&str> {
+        let folder = self.text("WorkingDirectory")?;
+        Some(folder.trim_start_matches(['!', '-']))
+    }
+
     /// Accounting that is off is `[not set]`, or the largest number in older versions.
     fn number(&self, property: &str) -> Option<u64> {
         let number = self.text(property)?.parse().ok()?;
@@ -130,7 +136,7 @@ pub(super) fn document(event: Event, name: &str, unit: &Unit) -> Event {
             "process.pid",
             unit.number("ExecMainPID").filter(|pid| *pid > 0),
         )
-        .with_some("process.working_directory", unit.text("WorkingDirectory"));
+        .with_some("process.working_directory", unit.folder());
     // A unit whose process has ended still shows what was counted last, or nought.
     let is_running =
         unit.text("ActiveState") == Some("active") && unit.text("SubState") != Some("exited");
@@ -155,6 +161,7 @@ pub(super) fn document(event: Event, name: &str, unit: &Unit) -> Event {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use crate::agent::host::tests::blank;
 
@@ -190,6 +197,38 @@ mod tests {
             Some("2026-11-21T10:00:00.000Z")
         );
         assert_eq!(killed.get("system.service.resources"), None);
+    }
+
+    /// Word for word from systemd 252.
+    const RECORDED: &str = "ExecMainPID=0\nExecMainCode=0\nExecMainStatus=0\nMemoryCurrent=[not set]\nCPUUsageNSec=[not set]\nTasksCurrent=[not set]\nIPIngressBytes=[no data]\nWorkingDirectory=\nId=none.service\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nFragmentPath=\nUnitFileState=\nUnitFilePreset=\nActiveEnterTimestamp=\nActiveExitTimestamp=\nInactiveEnterTimestamp=\n\nExecMainPID=24470\nExecMainCode=0\nExecMainStatus=0\nMemoryCurrent=290816\nCPUUsageNSec=[not set]\nTasksCurrent=1\nIPIngressBytes=[no data]\nWorkingDirectory=!/root\nId=lighthouse.service\nLoadState=loaded\nActiveState=active\nSubState=running\nFragmentPath=/etc/systemd/user/lighthouse.service\nUnitFileState=static\nUnitFilePreset=enabled\nActiveEnterTimestamp=Sat 2026-11-21 21:45:36 UTC\nActiveExitTimestamp=\nInactiveEnterTimestamp=\n";
+
+    #[test]
+    fn a_recorded_answer() {
+        let units = parse(RECORDED);
+        let of = |at: usize| document(blank(), units[at].name().unwrap(), &units[at]).document;
+        assert_eq!(units.len(), 2);
+        let none = of(0);
+        assert_eq!(none.get_str("system.service.load_state"), Some("not-found"));
+        for absent in [
+            "process",
+            "system.service.state_since",
+            "system.service.resources",
+            "systemd.fragment_path",
+        ] {
+            assert_eq!(none.get(absent), None, "{absent}");
+        }
+        let runs = of(1);
+        assert_eq!(runs.get_u64("process.pid"), Some(24_470));
+        assert_eq!(runs.get_str("process.working_directory"), Some("/root"));
+        assert_eq!(
+            runs.get_str("system.service.state_since"),
+            Some("2026-11-21T21:45:36.000Z")
+        );
+        let resources = runs.get("system.service.resources").unwrap();
+        assert_eq!(
+            *resources,
+            json!({"memory": {"usage": {"bytes": 290_816}}, "tasks": {"count": 1}})
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A counter lies between what the other says before and after. A value that moves both ways is what the other says on
 //! one side at least, in one of many attempts.
 
+mod cgroups;
 mod procfs;
 mod tools;
 
@@ -13,7 +14,8 @@ use std::process::Command;
 use chrono::DateTime;
 
 use super::sampler;
-use crate::agent::host::MetricSet;
+use crate::agent::host::{MetricSet, Sampler};
+use crate::config;
 use crate::event::Document;
 
 /// On a busy machine the two readings fall into one moment only now and then.
@@ -30,6 +32,17 @@ fn document(set: MetricSet) -> Document {
     let mut documents = documents(set);
     assert_eq!(documents.len(), 1, "{set:?}");
     documents.remove(0)
+}
+
+/// All processes, whatever they take.
+fn processes() -> Vec<Document> {
+    let config = config::Host {
+        processes: vec![".".parse().unwrap()],
+        ..config::Host::default()
+    };
+    let mut sampler = Sampler::new(&config, "agent");
+    let events = sampler.sample_sets(&[MetricSet::Process], DateTime::UNIX_EPOCH);
+    events.into_iter().map(|event| event.document).collect()
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ::procfs::process::{LimitValue, Process};
 use ::procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo, net};
 
-use super::{assert_between, assert_meet, document, documents, number};
+use super::{assert_between, assert_meet, document, documents, number, processes};
 use crate::agent::host::MetricSet;
 use crate::event::Document;
 
@@ -147,19 +147,11 @@ fn counters_of_disks() {
     }
 }
 
-/// This process is among those reported by its pattern, whatever else runs.
+/// This process is among them, whatever else runs.
 fn myself() -> Document {
-    let config = crate::config::Host {
-        processes: vec![".".parse().unwrap()],
-        ..crate::config::Host::default()
-    };
-    let mut sampler = crate::agent::host::Sampler::new(&config, "agent");
-    let events = sampler.sample_sets(&[MetricSet::Process], chrono::DateTime::UNIX_EPOCH);
-    let mut documents = events.into_iter().map(|event| event.document);
     let pid = u64::from(std::process::id());
-    documents
-        .find(|one| one.get_u64("process.pid") == Some(pid))
-        .unwrap()
+    let is_me = |one: &Document| one.get_u64("process.pid") == Some(pid);
+    processes().into_iter().find(is_me).unwrap()
 }
 
 #[test]
