@@ -9,11 +9,11 @@ use crate::event::Event;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
     /// `major:minor`: the same file system mounted twice has one.
-    device: String,
+    pub(super) device: String,
     pub(super) mount_point: String,
-    device_name: String,
-    kind: String,
-    options: String,
+    pub(super) device_name: String,
+    pub(super) kind: String,
+    pub(super) options: String,
 }
 
 /// What `statvfs` says, in bytes and inodes.

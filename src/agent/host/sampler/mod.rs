@@ -1,6 +1,7 @@
 //! One sample of every set that is due: reads the files, keeps what the next sample is compared with.
 
 mod machine;
+mod portable;
 mod processes;
 mod storage;
 mod traffic;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
+use self::portable::Portable;
 use self::processes::Processes;
 use super::files::Files;
 use super::origin::Origin;
@@ -31,6 +33,8 @@ pub struct Sampler {
     /// By device; `None` is remembered too.
     serial_numbers: HashMap<String, Option<String>>,
     processes: Processes,
+    /// In place of the kernel's files where there are none.
+    portable: Option<Portable>,
 }
 
 impl Sampler {
@@ -46,6 +50,7 @@ impl Sampler {
             diskio: None,
             serial_numbers: HashMap::new(),
             processes: Processes::new(config),
+            portable: (!cfg!(target_os = "linux")).then(Portable::default),
         }
     }
 
@@ -60,8 +65,13 @@ impl Sampler {
     }
 
     pub(super) fn sample_sets(&mut self, sets: &[MetricSet], at: DateTime<Utc>) -> Vec<Event> {
-        self.read_stat();
         let mut events = Vec::new();
+        if let Some(mut portable) = self.portable.take() {
+            portable.sample(self, sets, at, &mut events);
+            self.portable = Some(portable);
+            return events;
+        }
+        self.read_stat();
         for set in sets {
             let started = Instant::now();
             let first = events.len();

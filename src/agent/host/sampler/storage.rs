@@ -123,7 +123,7 @@ impl Sampler {
     }
 }
 
-fn usage(mount_point: &Path) -> Option<filesystem::Usage> {
+pub(super) fn usage(mount_point: &Path) -> Option<filesystem::Usage> {
     let stat = rustix::fs::statvfs(mount_point).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     Some(filesystem::Usage {
