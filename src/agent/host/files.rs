@@ -10,6 +10,9 @@ use tracing::{info, warn};
 /// Tables of the kernel have short lines.
 const MAX_LINE_BYTES: u64 = 4_096;
 
+/// A command line may be megabytes long.
+const MAX_FILE_BYTES: u64 = 128 * 1_024;
+
 pub(super) struct Files {
     root: PathBuf,
     missing: HashSet<String>,
@@ -36,11 +39,12 @@ impl Files {
         Some(names.collect())
     }
 
-    /// As [`Files::read`], for files that come and go by their nature: `buffer` is filled, nothing is said.
+    /// As [`Files::read`], for files that come and go by their nature: `buffer` is filled, nothing is said. Whoever writes
+    /// the file does not decide how much is read.
     pub(super) fn read_volatile(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
         buffer.clear();
-        let mut file = fs::File::open(self.full(path))?;
-        file.read_to_end(buffer)?;
+        let file = fs::File::open(self.full(path))?;
+        file.take(MAX_FILE_BYTES).read_to_end(buffer)?;
         Ok(())
     }
 

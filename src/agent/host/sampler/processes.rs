@@ -44,7 +44,8 @@ struct Known {
     ticks: u64,
     spent_ticks: Option<u64>,
     started_at: Option<DateTime<Utc>>,
-    command: Command,
+    /// Of those that were ever reported: most processes never are.
+    command: Option<Command>,
     is_wanted: bool,
 }
 
@@ -74,6 +75,8 @@ impl Sampler {
         let tree = self.files.cgroup_tree();
         let mut buffer = Vec::new();
         for (pid, stat) in selected.iter().map(|at| &scan.processes[*at]) {
+            self.processes
+                .read_command(&self.files, *pid, stat, &mut buffer);
             let details = self.processes.details(&self.files, *pid, &mut buffer);
             let path = format!("proc/{pid}/cgroup");
             let membership = Membership::parse(self.files.volatile(&path, &mut buffer));
@@ -84,7 +87,9 @@ impl Sampler {
                 let read = || (self.cgroup(&path), before);
                 &*groups.entry(folder).or_insert_with(read)
             });
-            let Some(known) = self.processes.known.get(pid) else {
+            let known = self.processes.known.get(pid);
+            let Some((known, command)) = known.and_then(|one| Some((one, one.command.as_ref()?)))
+            else {
                 continue;
             };
             let process = Process {
@@ -92,7 +97,7 @@ impl Sampler {
                 stat,
                 spent_ticks: known.spent_ticks,
                 started_at: known.started_at,
-                command: &known.command,
+                command,
                 details: &details,
                 membership: membership.as_ref(),
                 cgroup,
@@ -192,6 +197,7 @@ impl Processes {
                 },
                 None => {
                     let command = command(files, *pid, stat, &mut buffer);
+                    let is_wanted = self.is_wanted(stat, &command);
                     Known {
                         started_ticks: stat.started_ticks,
                         comm: stat.name.clone(),
@@ -199,12 +205,19 @@ impl Processes {
                         spent_ticks,
                         started_at: booted_at
                             .and_then(|at| at.checked_add_signed(after_boot(stat)?)),
-                        is_wanted: self.is_wanted(stat, &command),
-                        command,
+                        is_wanted,
+                        command: is_wanted.then_some(command),
                     }
                 }
             };
             self.known.insert(*pid, known);
+        }
+    }
+
+    fn read_command(&mut self, files: &Files, pid: u64, stat: &Stat, buffer: &mut Vec<u8>) {
+        if let Some(known) = self.known.get_mut(&pid) {
+            let read = || command(files, pid, stat, buffer);
+            known.command.get_or_insert_with(read);
         }
     }
 
