@@ -114,14 +114,15 @@ impl Files {
         places.into_iter().find(is_tree)
     }
 
+    /// Whether the host is seen from within, not from a container.
+    pub(super) fn is_own(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
     /// `proc/…` as the host's own processes see it: in a container, `self` would show the container's mounts and
     /// interfaces.
     pub(super) fn host_process(&self, file: &str) -> String {
-        let process = if self.root == Path::new("/") {
-            "self"
-        } else {
-            "1"
-        };
+        let process = if self.is_own() { "self" } else { "1" };
         format!("proc/{process}/{file}")
     }
 

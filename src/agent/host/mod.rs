@@ -23,6 +23,8 @@ mod schedule;
 mod service;
 mod services;
 mod set;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 mod socket_summary;
 #[cfg(test)]
 mod tests;

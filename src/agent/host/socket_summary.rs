@@ -1,5 +1,5 @@
-//! `system.socket.summary`: how many sockets are in which state, from `/proc/net/{tcp,udp}{,6}` and
-//! `/proc/net/sockstat`.
+//! `system.socket.summary`: how many sockets are in which state, from [`super::sock_diag`] or
+//! `/proc/net/{tcp,udp}{,6}`, and `/proc/net/sockstat`.
 
 use crate::event::Event;
 
@@ -40,10 +40,24 @@ pub(super) struct Memory {
 impl Sample {
     /// Counts a line of `/proc/net/tcp` or `tcp6`; the heading is not one.
     pub(super) fn add_tcp(&mut self, line: &[u8]) {
-        let Some(state) = state(line) else { return };
+        if let Some(state) = state(line) {
+            self.add_tcp_state(state);
+        }
+    }
+
+    /// Counts a socket by the kernel's number for its state.
+    pub(super) fn add_tcp_state(&mut self, state: u8) {
         self.tcp += 1;
         if let Some(counter) = self.by_state.get_mut(usize::from(state).wrapping_sub(1)) {
             *counter += 1;
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.tcp += other.tcp;
+        self.udp += other.udp;
+        for (counter, more) in self.by_state.iter_mut().zip(other.by_state) {
+            *counter += more;
         }
     }
 

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::Sampler;
+#[cfg(target_os = "linux")]
+use crate::agent::host::sock_diag;
 use crate::agent::host::{MetricSet, network, network_summary, socket_summary};
 use crate::event::Event;
 
@@ -38,21 +40,20 @@ impl Sampler {
 
     pub(super) fn socket_summary(&mut self, at: DateTime<Utc>) -> Option<Event> {
         let mut now = socket_summary::Sample::default();
+        // Netlink speaks of the namespace it is asked in: in a container, not the host's.
+        let is_asked = self.files.is_own() && ask(&mut now);
+        let mut is_known = is_asked;
         let path = |file: &str| self.files.host_process(file);
-        let tcp = self
-            .files
-            .each_line(&path("net/tcp"), |line| now.add_tcp(line));
         // A host without IPv6 has no tables of it.
-        let tcp6 = self
-            .files
-            .each_line(&path("net/tcp6"), |line| now.add_tcp(line));
-        let read_udp = |now: &mut socket_summary::Sample, file| {
-            self.files
-                .each_line(&path(file), |line| now.add_udp(line))
-                .is_ok()
-        };
-        let udp = ["net/udp", "net/udp6"].map(|file| read_udp(&mut now, file));
-        if tcp.is_err() && tcp6.is_err() && udp == [false, false] {
+        for file in ["net/tcp", "net/tcp6"].iter().filter(|_| !is_asked) {
+            let read = self.files.each_line(&path(file), |line| now.add_tcp(line));
+            is_known |= read.is_ok();
+        }
+        for file in ["net/udp", "net/udp6"] {
+            let read = self.files.each_line(&path(file), |line| now.add_udp(line));
+            is_known |= read.is_ok();
+        }
+        if !is_known {
             return None;
         }
         let path = self.files.host_process("net/sockstat");
@@ -61,4 +62,14 @@ impl Sampler {
         let event = self.event(MetricSet::SocketSummary, "", at);
         Some(socket_summary::document(event, &now, memory, page_bytes))
     }
+}
+
+#[cfg(target_os = "linux")]
+fn ask(sample: &mut socket_summary::Sample) -> bool {
+    sock_diag::add_tcp(sample).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask(_: &mut socket_summary::Sample) -> bool {
+    false
 }

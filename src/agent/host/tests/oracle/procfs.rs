@@ -7,6 +7,7 @@ use ::procfs::{Current, CurrentSI, KernelStats, LoadAverage, Meminfo, net};
 
 use super::{assert_between, assert_meet, document, documents, number, processes};
 use crate::agent::host::MetricSet;
+use crate::agent::host::tests::sampler;
 use crate::event::Document;
 
 #[test]
@@ -288,4 +289,36 @@ fn time_since_boot() {
     let after = ::procfs::Uptime::current().unwrap().uptime;
     assert_between("uptime", before as u64, ours / 1_000, after as u64);
     assert_eq!(ours % 1_000, 0, "milliseconds, of whole seconds");
+}
+
+/// Ours come over netlink, or in a container from the text tables; theirs from the tables.
+#[test]
+fn sockets_by_state() {
+    use ::procfs::net::TcpState;
+    let fields = [
+        (TcpState::Established, "established"),
+        (TcpState::Listen, "listening"),
+        (TcpState::TimeWait, "time_wait"),
+        (TcpState::CloseWait, "close_wait"),
+    ];
+    for root in ["/", "/proc/.."].map(std::path::Path::new) {
+        for (state, field) in &fields {
+            assert_meet(
+                || {
+                    let tables = [net::tcp().unwrap(), net::tcp6().unwrap_or_default()];
+                    let sockets = tables.iter().flatten();
+                    sockets.filter(|socket| socket.state == *state).count() as u64
+                },
+                || {
+                    let mut sampler = sampler(root);
+                    let events = sampler
+                        .sample_sets(&[MetricSet::SocketSummary], chrono::DateTime::UNIX_EPOCH);
+                    number(
+                        &events[0].document,
+                        &format!("system.socket.summary.tcp.all.{field}"),
+                    )
+                },
+            );
+        }
+    }
 }
