@@ -72,3 +72,27 @@ const SERVICES: [&str; 18] = [
     "eth[12]*.service",
     "mev-boost*.service",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_by_name_and_processes_by_pattern() {
+        let text = "period = \"5s\"\nsets = [\"cpu\", \"network_summary\"]\nprocesses = [\"^mev-\"]\nservices = []\n";
+        let host: Host = toml::from_str(text).unwrap();
+        let sets = vec![MetricSet::Cpu, MetricSet::NetworkSummary];
+        assert_eq!(host.sets, Some(sets));
+        assert!(host.processes[0].matches("mev-boost") && host.services.is_empty());
+        assert_eq!(host.slow_period, Duration::from_secs(60));
+
+        let error = toml::from_str::<Host>("sets = [\"cpus\"]").unwrap_err();
+        let message = error.message();
+        assert!(
+            message.contains("cpus") && message.contains("network_summary"),
+            "{message}"
+        );
+        assert!(toml::from_str::<Host>("processes = [\"(\"]").is_err());
+        assert!(toml::from_str::<Host>("top = 5").is_err());
+    }
+}
