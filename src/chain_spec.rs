@@ -11,6 +11,10 @@ use crate::slot::{ChainSpec, Root};
 /// Intervals per slot before the specification named the attestation deadline: attesters voted after the first of three.
 const DEFAULT_INTERVALS_PER_SLOT: u64 = 3;
 
+/// Which of them ends when votes are due, and when their aggregates are.
+const ATTESTATION_INTERVAL: u64 = 1;
+const AGGREGATE_INTERVAL: u64 = 2;
+
 const BASIS_POINTS: u64 = 10_000;
 
 /// The epoch of a fork that is not scheduled.
@@ -44,7 +48,20 @@ pub fn from_rest_at_epoch(genesis: &Value, spec: &Value, epoch: u64) -> anyhow::
             .context("genesis_time is outside the calendar")?,
         slot_duration_ms,
         slots_per_epoch,
-        attestation_due_ms: attestation_due_ms(spec, slot_duration_ms, epoch)?,
+        attestation_due_ms: due_ms(
+            spec,
+            "ATTESTATION_DUE_BPS",
+            slot_duration_ms,
+            epoch,
+            ATTESTATION_INTERVAL,
+        )?,
+        aggregate_due_ms: due_ms(
+            spec,
+            "AGGREGATE_DUE_BPS",
+            slot_duration_ms,
+            epoch,
+            AGGREGATE_INTERVAL,
+        )?,
         sync_committee_size: integer(spec, "SYNC_COMMITTEE_SIZE")?.unwrap_or(512),
         blob_schedule: blob_schedule(spec)?,
     })
@@ -74,23 +91,32 @@ fn slot_duration_ms(spec: &Value) -> anyhow::Result<u64> {
     Ok(duration)
 }
 
-fn attestation_due_ms(spec: &Value, slot_duration_ms: u64, epoch: u64) -> anyhow::Result<u64> {
+/// A deadline within the slot: `name` in basis points, with `_GLOAS` behind it from that fork on; nodes that don't
+/// state it divide the slot into intervals, after `interval` of which it is.
+fn due_ms(
+    spec: &Value,
+    name: &str,
+    slot_duration_ms: u64,
+    epoch: u64,
+    interval: u64,
+) -> anyhow::Result<u64> {
     let gloas = integer(spec, "GLOAS_FORK_EPOCH")?.unwrap_or(FAR_FUTURE_EPOCH);
-    let basis_points = match integer(spec, "ATTESTATION_DUE_BPS_GLOAS")? {
+    let basis_points = match integer(spec, &format!("{name}_GLOAS"))? {
         Some(points) if gloas != FAR_FUTURE_EPOCH && epoch >= gloas => Some(points),
-        _ => integer(spec, "ATTESTATION_DUE_BPS")?,
+        _ => integer(spec, name)?,
     };
     if let Some(points) = basis_points {
         ensure!(
             points <= BASIS_POINTS,
-            "ATTESTATION_DUE_BPS of {points} is after the slot"
+            "{name} of {points} is after the slot"
         );
         return Ok(slot_duration_ms * points / BASIS_POINTS);
     }
     let intervals = integer(spec, "INTERVALS_PER_SLOT")?.unwrap_or(DEFAULT_INTERVALS_PER_SLOT);
-    slot_duration_ms
+    let interval_ms = slot_duration_ms
         .checked_div(intervals)
-        .context("INTERVALS_PER_SLOT is zero")
+        .context("INTERVALS_PER_SLOT is zero")?;
+    Ok((interval_ms * interval).min(slot_duration_ms))
 }
 
 /// Deneb's and Electra's limits from their forks, then `BLOB_SCHEDULE`; the later statement about an epoch wins.
@@ -176,15 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn gloas_moves_the_deadline_from_its_epoch_on() {
+    fn gloas_moves_the_deadlines_from_its_epoch_on() {
         let mut spec = mainnet();
         spec["data"]["GLOAS_FORK_EPOCH"] = json!("500000");
+        spec["data"]["AGGREGATE_DUE_BPS"] = json!("6667");
+        spec["data"]["AGGREGATE_DUE_BPS_GLOAS"] = json!(5000);
         let due = |epoch| {
-            from_rest_at_epoch(&genesis(), &spec, epoch)
-                .unwrap()
-                .attestation_due_ms
+            let read = from_rest_at_epoch(&genesis(), &spec, epoch).unwrap();
+            (read.attestation_due_ms, read.aggregate_due_ms)
         };
-        assert_eq!((due(499_999), due(500_000)), (3_999, 3_000));
+        assert_eq!(due(499_999), (3_999, 8_000));
+        assert_eq!(due(500_000), (3_000, 6_000));
     }
 
     #[test]
@@ -192,8 +220,12 @@ mod tests {
         let mut spec = json!({"SECONDS_PER_SLOT": "4", "SLOTS_PER_EPOCH": "8", "PRESET_BASE": "minimal", "MAX_BLOBS_PER_BLOCK": "4"});
         let read = from_rest(&genesis(), &spec).unwrap();
         assert_eq!(
-            (read.slot_duration_ms, read.attestation_due_ms),
-            (4_000, 1_333)
+            (
+                read.slot_duration_ms,
+                read.attestation_due_ms,
+                read.aggregate_due_ms
+            ),
+            (4_000, 1_333, 2_666)
         );
         assert_eq!(
             (read.network.as_str(), read.blob_schedule.len()),

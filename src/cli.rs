@@ -51,10 +51,20 @@ pub enum Command {
     /// Work on alert rules.
     #[command(subcommand)]
     Rules(Rules),
-    /// Play recorded node data through the same core; one JSON report per directory.
+    /// Play recorded node data through the same core; one JSON report per recording.
     Replay {
+        /// A recording: a folder node-NAME for each node, or a stream NAME.sse of each; or a directory of recordings.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
+        /// Genesis time in Unix seconds; without it as the nodes, run.json or the blocks say.
+        #[arg(long, value_name = "SECONDS")]
+        genesis: Option<u64>,
+        /// Length of a slot; without it as the nodes, the chain's configuration, run.json or the blocks say.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds_per_slot: Option<u64>,
+        /// Slots of an epoch; without it the same, or 32.
+        #[arg(long, value_name = "SLOTS", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+        slots_per_epoch: Option<u64>,
     },
     /// Documents that Elasticsearch refused.
     #[command(subcommand)]
@@ -122,6 +132,14 @@ pub enum Check {
         /// Whose log it is: lodestar, … or generic.
         #[arg(long)]
         client: Client,
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Read captures (pcap, pcapng) and print one JSON document per flow report and transaction.
+    Packets {
+        /// An agent's configuration: its `[packets]` section says which ports are what.
+        #[arg(long)]
+        config: Option<PathBuf>,
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },

@@ -1,11 +1,14 @@
-//! What must hold for any bytes that a stranger writes: log files, event streams, answers of servers, documents. Each
+//! What must hold for any bytes that a stranger writes: log files, event streams, answers of servers, documents, packets. Each
 //! function panics where a promise is broken; the fuzz targets call them, and so does the test of their seeds.
 
 use chrono::DateTime;
 
 pub use crate::agent::logs::fuzz::{framing, multiline, records};
+pub use crate::agent::packets::fuzz::{dns, frame, http, icmp, sip, tls};
 pub use crate::agent::process::fuzz::processors;
+pub use crate::replay::fuzz::recording;
 
+pub use crate::agent::beacon::fuzz::heavy;
 use crate::agent::beacon::sse::{Frame, FrameCutter, KEPT_PREFIX_BYTES};
 use crate::elastic::parse_bulk_answer;
 
@@ -37,7 +40,7 @@ pub fn sse(input: &[u8]) {
     }
 }
 
-fn frames(chunks: &[&[u8]], limit: usize) -> Vec<Frame> {
+pub(crate) fn frames(chunks: &[&[u8]], limit: usize) -> Vec<Frame> {
     let mut cutter = FrameCutter::new(limit);
     let mut frames = Vec::new();
     for chunk in chunks {
@@ -68,13 +71,21 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 6] = [
+    const TARGETS: [Target; 14] = [
         ("bulk_answer", bulk_answer),
+        ("dns", dns),
+        ("frame", frame),
         ("framing", framing),
+        ("heavy", heavy),
+        ("http", http),
+        ("icmp", icmp),
         ("multiline", multiline),
         ("processors", processors),
+        ("recording", recording),
         ("records", records),
+        ("sip", sip),
         ("sse", sse),
+        ("tls", tls),
     ];
 
     #[test]

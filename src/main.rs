@@ -44,7 +44,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
             ..
         } => {
             let loaded = config::load_agent(&config)?;
-            serve(|stop| agent::run(config, loaded, stop))
+            // Before there are threads: what captures is opened, and the privilege for it given up.
+            let captures = agent::packets::Captures::open(loaded.packets.as_ref())?;
+            serve(|stop| agent::run(config, loaded, captures, stop))
         }
         Command::Agent {
             config, patience, ..
@@ -56,7 +58,19 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Setup(options) => run_setup(&options, out),
         Command::Check(check) => run_check(check, out),
         Command::Rules(Rules::Test { files }) => alert::test(&files, out),
-        Command::Replay { dirs } => replay::run(&dirs, out).map(|()| true),
+        Command::Replay {
+            dirs,
+            genesis,
+            seconds_per_slot,
+            slots_per_epoch,
+        } => {
+            let options = replay::Options {
+                genesis,
+                seconds_per_slot,
+                slots_per_epoch,
+            };
+            replay::run(&dirs, &options, out).map(|()| true)
+        }
         Command::DeadLetter(command) => run_dead_letter(command, out),
         Command::Queue(Queue::Inspect(at)) => {
             agent::queue::inspect(&at.data_dir, slot::now(), out).map(|()| true)
@@ -123,6 +137,13 @@ fn run_check(check: Check, out: &mut (dyn Write + Send)) -> anyhow::Result<bool>
         Check::Processors { config, tests } => {
             let config = config::load_agent(&config)?;
             agent::process::check(&config, &tests, out)
+        }
+        Check::Packets { config, files } => {
+            let config = match config {
+                Some(config) => config::load_agent(&config)?.packets.unwrap_or_default(),
+                None => config::Packets::default(),
+            };
+            agent::packets::check(&config, &files, out, &mut io::stderr())
         }
         Check::Logs { client, files } => agent::logs::check(client, &files, out, &mut io::stderr()),
     }
@@ -218,6 +239,7 @@ where
 
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
+        // To fill a request holds a thread for milliseconds; the other one stamps what beacon nodes say meanwhile.
         .worker_threads(2)
         .enable_all()
         .build()

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Arrivals this close to the attestation deadline are neither late nor timely: clocks are no better.
 pub const BORDERLINE_MS: i64 = 50;
@@ -67,8 +67,22 @@ impl Serialize for Root {
 
 impl<'de> Deserialize<'de> for Root {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(RootText)
+    }
+}
+
+/// Reads a root where it stands: thirty thousand votes a slot name three each.
+struct RootText;
+
+impl de::Visitor<'_> for RootText {
+    type Value = Root;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a 32-byte root in hexadecimal")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Root, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -91,6 +105,8 @@ pub struct ChainSpec {
     pub slots_per_epoch: u64,
     /// Milliseconds into the slot at which attesters vote without the block: an arrival at or after it is late.
     pub attestation_due_ms: u64,
+    /// Milliseconds into the slot at which votes are put together: one that comes at or after it misses the next block.
+    pub aggregate_due_ms: u64,
     pub sync_committee_size: u64,
     /// Blobs a block may carry from an epoch on, ascending by epoch; empty before Deneb.
     pub blob_schedule: Vec<(u64, u64)>,
@@ -176,6 +192,7 @@ impl ChainSpec {
             slot_duration_ms: 12_000,
             slots_per_epoch: 32,
             attestation_due_ms: 3_999,
+            aggregate_due_ms: 8_000,
             sync_committee_size: 512,
             blob_schedule: vec![(269_568, 6), (364_032, 9)],
         }

@@ -85,6 +85,29 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
+/// Runs a closure that blocks for as long as the process lives on a thread of its own, whose name the system shows. A panic
+/// in it is passed on.
+pub async fn thread<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (sender, ended) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            // The other end may be gone: nobody waits any more.
+            drop(sender.send(work()));
+        })
+        .context("cannot start a thread")?;
+    match ended.await {
+        Ok(result) => result,
+        Err(_) => match blocking(|| thread.join()).await {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => Err(anyhow!("a thread ended without a result")),
+        },
+    }
+}
+
 /// Cancels `stop` at the first SIGINT or SIGTERM; ends when `stop` is cancelled by anybody.
 pub async fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

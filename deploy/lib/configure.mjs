@@ -8,10 +8,7 @@ const { env } = process;
 const deploy = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 const elasticsearch = elasticsearchOf(env.ELASTICSEARCH_URL, env);
-const nodes = [
-    { name: "beacon-a", region: "left", url: env.NODE_A_URL, log: env.NODE_A_LOG },
-    { name: "beacon-b", region: "right", url: env.NODE_B_URL, log: env.NODE_B_LOG },
-];
+const nodes = [node("A", "left"), node("B", "right")];
 
 for (const node of nodes) write(`agent-${node.name.at(-1)}.toml`, agent(node));
 write("aggregator.toml", aggregator());
@@ -26,7 +23,7 @@ write("run.json", JSON.stringify({
     chain: { genesis: Number(env.GENESIS_TIME), slotSeconds: Number(env.SLOT_SECONDS) },
     nodes: nodes.map(({ name, url }) => ({ name, url })),
     processes: ["agent-a", "agent-b", "aggregator"],
-    lodestar: `${deploy}/services/lodestar`,
+    network: `${deploy}/services/${env.DEMO_NETWORK}`,
     devnet: `${work}/devnet`,
     mailUrl: env.MAIL_WEB_URL,
     elasticsearch,
@@ -41,7 +38,15 @@ function elasticsearchOf(given, { ELASTICSEARCH_API_KEY: apiKey, ELASTICSEARCH_C
     return { url: url.href, namespace: `demo_${Math.floor(Date.now() / 1000)}`, apiKey, caFile, username, password };
 }
 
-function agent({ name, region, url, log }) {
+/** A node as its network's devnet.env tells of it. One without an execution client of its own looks at the one that there is. */
+function node(letter, region) {
+    const of = name => env[`NODE_${letter}_${name}`];
+    const logs = [{ client: of("CLIENT") ?? "lodestar", path: of("LOG") }];
+    if (of("EXECUTION_LOG")) logs.push({ client: "geth", path: of("EXECUTION_LOG") });
+    return { name: `beacon-${letter.toLowerCase()}`, region, url: of("URL"), execution: of("EXECUTION_URL") ?? env.DEMO_ANVIL_URL, logs };
+}
+
+function agent({ name, region, url, execution, logs }) {
     return `data_dir = ${quote(`${work}/data-${name}`)}
 [node]
 name = ${quote(name)}
@@ -50,13 +55,10 @@ ${elasticsearchSection()}
 [beacon]
 url = ${quote(url)}
 [execution]
-url = ${quote(env.DEMO_ANVIL_URL)}
+url = ${quote(execution)}
 [host]
 period = "10s"
-[[logs]]
-paths = [${quote(log)}]
-client = "lodestar"
-`;
+${logs.map(({ client, path: file }) => `[[logs]]\npaths = [${quote(file)}]\nclient = ${quote(client)}\n`).join("")}`;
 }
 
 function aggregator() {

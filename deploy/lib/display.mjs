@@ -100,9 +100,11 @@ function statusBySlot(documents) {
 }
 
 function splitLine(split) {
-    const sides = (split["ethereum.split.groups"] ?? []).map(group => `${[group.nodes].flat().join(", ")} at ${short(group.head_root)}`);
+    const sides = (split["ethereum.split.groups"] ?? []).map(group => `${[group.nodes].flat().join(", ")} (${[group.clients ?? "?"].flat().join(", ")}) at ${short(group.head_root)}`);
     const slots = `slots ${split["ethereum.split.from_slot"]} to ${split["ethereum.split.to_slot"]}`;
-    return [`split  ${split["event.action"]}: ${sides.join(" | ")} (${slots})`, "yellow"];
+    const moved = (split["ethereum.split.moved"] ?? []).map(({ node, from_slot, from_root, to_slot, to_root }) => `${node} from ${from_slot} ${short(from_root)} to ${to_slot} ${short(to_root)}`);
+    const over = moved.length > 0 ? `; over went ${moved.join(", ")}` : "";
+    return [`split  ${split["event.action"]}: ${sides.join(" | ")} (${slots})${over}`, "yellow"];
 }
 
 function reorgLine(reorg) {

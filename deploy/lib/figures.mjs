@@ -4,10 +4,10 @@ import { percentile } from "./chain.mjs";
 
 const MEBI = 1 << 20;
 
-export function figures({ run, processes, mailbox, searchable }, { expected, indexed, eventsCompared, splits }) {
+export function figures({ run, processes, mailbox, searchable }, { expected, indexed, eventsCompared, splits, hints }) {
     const nowMs = Date.now();
     const deepest = expected.reduce((a, b) => (b.dropped.length > a.dropped.length ? b : a));
-    const toMail = mailbox.of("reorg", "firing")[0].at - expected.find(({ dropped }) => dropped.length > 1).at;
+    const toMail = mailbox.of("reorg_deep", "firing")[0].at - expected.find(({ dropped }) => dropped.length > 1).at;
     const agents = processes.filter(({ name }) => name.startsWith("agent")).map(process => process.cost(nowMs));
     const each = pick => agents.map(pick).join(" and ");
     return [
@@ -19,6 +19,7 @@ export function figures({ run, processes, mailbox, searchable }, { expected, ind
         `${indexed.length} consecutive slots from both nodes`,
         `${eventsCompared} block events each stored once`,
         `${expected.length} reorg${expected.length === 1 ? "" : "s"} after ${splits.length} split${splits.length === 1 ? "" : "s"}, the deepest ${deepest.dropped.length} dropped, ${deepest.added.length} added`,
+        `${hints.events} chain_reorg events, ${hints.wrong} of them with a head that is no block`,
         `${mailbox.mails.length} mails`,
         `binary ${(fs.statSync(run.binary).size / MEBI).toFixed(1)} MiB`,
     ].join(" · ");

@@ -1,14 +1,14 @@
 // The mails that the SMTP server took, as its web side shows them.
 import { ask, now } from "./recorder.mjs";
 
-/** `[ethmon] [CRITICAL] reorg: network, …` → { label, rule }; null for a mail of another kind. */
+/** `[ethmon] [CRITICAL] reorg_deep: network, …` → { label, rule }; null for a mail of another kind. */
 export function parseSubject(subject) {
     const found = /^\[ethmon\] \[([A-Z ]+)\] ([a-z0-9_]+):/.exec(subject ?? "");
     return found && { label: found[1], rule: found[2] };
 }
 
 export class Mailbox {
-    /** In the order of their coming: { at, subject, rule, kind, messageId, inReplyTo }; `kind` is firing, reminder or recovery. */
+    /** In the order of their coming: { at, subject, text, rule, kind, messageId, inReplyTo }; `kind` is firing, reminder or recovery. */
     mails = [];
     #seen = new Set();
 
@@ -35,5 +35,5 @@ function describe(mail) {
     const parsed = parseSubject(mail.subject);
     const kind = !parsed ? "other" : parsed.label === "RESOLVED" ? "recovery" : parsed.label.endsWith("STILL") ? "reminder" : "firing";
     const headers = mail.headers ?? {};
-    return { subject: mail.subject, rule: parsed?.rule, kind, messageId: headers["message-id"], inReplyTo: headers["in-reply-to"] };
+    return { subject: mail.subject, text: mail.text ?? "", rule: parsed?.rule, kind, messageId: headers["message-id"], inReplyTo: headers["in-reply-to"] };
 }

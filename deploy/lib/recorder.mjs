@@ -84,10 +84,10 @@ export class Recorder {
         const [topic, text] = [field("event"), field("data")];
         if (!topic || !text) return;
         const data = JSON.parse(text);
-        const root = data.block ?? data.new_head_block;
-        this.events.push({ at, topic, root, slot: Number(data.slot), data });
+        this.events.push({ at, topic, root: data.block, slot: Number(data.slot), data });
         this.#write({ at, topic, data });
-        this.#learn(root);
+        // What `chain_reorg` names need not be blocks: Prysm 6.1.4 exchanges two of its fields.
+        if (data.block) this.#learn(data.block);
     }
 
     async #pollHead(signal) {

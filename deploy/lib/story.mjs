@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ask } from "./recorder.mjs";
-import { checkFinalChain, checkEvents, checkMails, checkReorgs, checkSplit, expectedReorgs, indexedRun } from "./verify.mjs";
+import { checkEvents, checkFinalChain, checkHints, checkMails, checkReorgs, checkSides, checkSplit, clientOf, expectedReorgs, indexedRun } from "./verify.mjs";
 
 const execute = promisify(execFile);
 
@@ -26,6 +26,7 @@ export class Story {
     expected = [];
     indexed = { length: 0 };
     eventsCompared = 0;
+    hints = { events: 0, wrong: 0 };
 
     constructor(scene) {
         Object.assign(this, scene);
@@ -58,7 +59,7 @@ export class Story {
     async #split() {
         await this.#quietMoment();
         this.say(`-- slot ${Math.floor(this.slot)}: splitting the nodes`, "bold");
-        await this.#lodestar("split");
+        await this.#network("split");
         const began = this.slot;
         for (;;) {
             await this.#quietMoment();
@@ -82,7 +83,7 @@ export class Story {
     }
 
     async #join() {
-        await this.#lodestar("join");
+        await this.#network("join");
         // A block that one of them does not have yet is no disagreement.
         const agree = () => {
             const branches = this.#branches();
@@ -101,7 +102,8 @@ export class Story {
     }
 
     get #mailsWanted() {
-        return { reorg: 1, head_split: this.splits.length };
+        // That each side passes over the other's blocks is the split's doing.
+        return { reorg_deep: 1, head_split: this.splits.length, parent_distance: 0 };
     }
 
     async #recover() {
@@ -121,18 +123,27 @@ export class Story {
         const events = await checkEvents(this.elastic, this.recorders, { fromMs: agentsStarted + AGENT_START_MS, toMs: Date.now() - SHIPPING_MS });
         this.eventsCompared = events.events;
         this.indexed = await indexedRun(this.elastic, names);
+        this.hints = await checkHints(this.elastic, this.tree, this.recorders);
         return [
             ...(events.events === 0 ? ["no block event was heard"] : []),
             ...events.problems,
             ...(await checkReorgs(this.elastic, this.expected)),
             ...(await checkFinalChain(this.recorders, this.expected, ask)),
             ...(await checkSplit(this.elastic, names, this.splits)),
+            ...this.hints.problems,
             ...checkMails(this.mailbox, this.#mailsWanted),
+            ...checkSides(this.mailbox, await this.#clients()),
         ];
     }
 
-    async #lodestar(verb) {
-        await execute(this.run.lodestar, [verb, this.run.devnet], { timeout: 60_000 }).catch(error => {
+    /** { node: "client/version" }, as each node says. */
+    async #clients() {
+        const told = this.run.nodes.map(async ({ name, url }) => [name, clientOf((await ask(`${url}/eth/v1/node/version`)).data.version)]);
+        return Object.fromEntries(await Promise.all(told));
+    }
+
+    async #network(verb) {
+        await execute(this.run.network, [verb, this.run.devnet], { timeout: 60_000 }).catch(error => {
             throw new Error(`cannot ${verb} the nodes: ${(error.stderr || error.message).trim().split("\n").at(-1)}`);
         });
     }

@@ -93,6 +93,29 @@ export async function checkReorgs(elastic, expected) {
     return problems;
 }
 
+/**
+ * What the nodes' `chain_reorg` events name as heads and is no block of any node is nowhere told as one. Also how many events there
+ * were, and how many of them named such a root.
+ */
+export async function checkHints(elastic, tree, recorders) {
+    const hints = recorders.flatMap(recorder => recorder.of("chain_reorg")).map(({ data }) => [data.old_head_block, data.new_head_block]);
+    const strangers = hints.map(roots => roots.filter(root => root && !tree.get(root)));
+    const unreal = new Set(strangers.flat());
+    const problems = [];
+    for (const [stream, fields] of HEADS_TOLD) {
+        const told = (await elastic.documents(stream)).flatMap(document => fields.flatMap(field => document[field] ?? []));
+        const fooled = told.filter(root => unreal.has(root));
+        if (fooled.length > 0) problems.push(`${stream} tells of ${list(fooled)}, which only a chain_reorg event calls a block`);
+    }
+    return { events: hints.length, wrong: strangers.filter(roots => roots.length > 0).length, problems };
+}
+
+const HEADS_TOLD = [
+    ["logs-ethereum.block", [ROOT, "ethereum.block.parent_root"]],
+    ["logs-ethereum.network_block", [ROOT]],
+    ["logs-ethereum.reorg", ["ancestor_root", "old_head_root", "new_head_root", "dropped_roots", "added_roots"].map(name => `ethereum.reorg.${name}`)],
+];
+
 /** At the end each node's chain, walked by REST from its head, must hold what was added last and nothing that was dropped for good. */
 export async function checkFinalChain(recorders, expected, ask) {
     const problems = [];
@@ -139,10 +162,30 @@ export async function checkSplit(elastic, nodes, fromSlots) {
         if (!sameSet(sides.map(String), nodes) || sides.some(side => side.length !== 1)) problems.push(`the head_split has the sides ${sides.join(" | ")}`);
         if (opened["ethereum.split.from_slot"] !== fromSlot) problems.push(`the head_split begins at slot ${opened["ethereum.split.from_slot"]}, by the nodes at ${fromSlot}`);
     }
+    for (const closed of steps.filter(step => step["event.action"] === "closed")) problems.push(...moveProblems(closed, nodes));
     for (const action of ["opened", "closed"]) {
         const count = steps.filter(step => step["event.action"] === action).length;
         if (count !== fromSlots.length) problems.push(`${count} head_split documents ${action}, expected ${fromSlots.length}`);
     }
+    return problems;
+}
+
+/** When a split closes, at least one node has gone over, each from a head of the split's groups to one head for all, and nobody is lost. */
+function moveProblems(closed, nodes) {
+    const value = name => closed[`ethereum.split.${name}`];
+    const moved = value("moved") ?? [];
+    const groups = value("groups") ?? [];
+    const of = node => groups.find(group => [group.nodes].flat().includes(node));
+    const problems = [];
+    if (moved.length === 0 || moved.length !== value("moved_count")) problems.push(`${moved.length} nodes went over when the split closed, counted ${value("moved_count")}`);
+    for (const { node, client, version, from_root, to_root } of moved) {
+        const group = of(node);
+        if (!nodes.includes(node) || from_root !== group?.head_root || to_root === from_root) problems.push(`${node} is said to have gone over from ${from_root} to ${to_root}; its group stood at ${group?.head_root}`);
+        if (!(group?.mix ?? []).some(each => each.client === client && each.version === version && each.node_count === 1)) problems.push(`the client of ${node} is ${client} ${version} when it goes over, and not in its group`);
+    }
+    if (new Set(moved.map(({ to_root }) => to_root)).size > 1) problems.push("the nodes went over to different heads when the split closed");
+    if (value("left_count") !== 0) problems.push(`${value("left_count")} nodes were lost when the split closed`);
+    if (!(value("duration_ms") > 0)) problems.push(`the split closed after ${value("duration_ms")} ms`);
     return problems;
 }
 
@@ -160,6 +203,30 @@ export function checkMails(mailbox, wanted) {
     const repeated = [...tally(mailbox.mails.map(mail => mail.messageId))].filter(([, times]) => times > 1);
     if (repeated.length > 0) problems.push(`${repeated.length} mails came more than once`);
     return problems;
+}
+
+/** Each firing mail of a split names every node on a side of its own, with its client and version: `clients` is { node: "name/version" }. */
+export function checkSides(mailbox, clients) {
+    const problems = [];
+    for (const mail of mailbox.of("head_split", "firing")) {
+        const sides = mail.text.split("\n").filter(line => /^\s*side \d/.test(line));
+        for (const [node, client] of Object.entries(clients)) {
+            const own = sides.filter(side => side.includes(node));
+            const named = own.length === 1 && own[0].includes(client) && Object.keys(clients).every(other => other === node || !own[0].includes(other));
+            if (!named) problems.push(`the mail of head_split does not name ${node} with ${client} on a side of its own: ${sides.join(" | ") || "no sides"}`);
+        }
+    }
+    for (const mail of mailbox.of("head_split", "recovery")) {
+        const over = mail.text.split("\n").filter(line => /^\s*went over \d/.test(line));
+        if (!over.some(line => Object.keys(clients).some(node => line.includes(node)))) problems.push("the recovery mail of head_split does not say who went over");
+    }
+    return problems;
+}
+
+/** `Prysm/v6.1.4/5e8a…` → `prysm/v6.1.4`. */
+export function clientOf(version) {
+    const [name, number] = version.split("/");
+    return `${name.toLowerCase()}/${number.split(" ")[0]}`;
 }
 
 function tally(values) {

@@ -105,12 +105,12 @@ port_free() { ! (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
 need_free_port() { port_free "$1" || fail "cannot start $2: port $1 is already in use"; }
 
-# pick_port [OFFSET]: a port that is free, and OFFSET above it too. Below 32768, where the kernel takes no port for outgoing connections.
+# pick_port [OFFSET…]: a port that is free, and each of those above it too. Below 32768, where the kernel takes no port for outgoing connections.
 pick_port() {
-    local port offset=${1:-0} tries
+    local port tries
     for ((tries = 0; tries < 50; tries++)); do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-        if port_free "$port" && port_free $((port + offset)); then
+        if ports_free "$port" "$@"; then
             echo "$port"
             return
         fi
@@ -118,11 +118,16 @@ pick_port() {
     fail "cannot find a free port"
 }
 
-# choose_port GIVEN FILE [OFFSET]: the given port; without one the port of the last start (a restarted service must be found again), else a free one.
+ports_free() { # PORT [OFFSET…]
+    local port=$1 offset
+    for offset in 0 "${@:2}"; do port_free $((port + offset)) || return 1; done
+}
+
+# choose_port GIVEN FILE [OFFSET…]: the given port; without one the port of the last start (a restarted service must be found again), else a free one.
 choose_port() {
     local given=${1:-} file=$2
     if [ -z "$given" ] && [ -s "$file" ]; then given=$(cat "$file"); fi
-    if [ -z "$given" ] || [ "$given" = 0 ]; then given=$(pick_port "${3:-0}"); fi
+    if [ -z "$given" ] || [ "$given" = 0 ]; then given=$(pick_port "${@:3}"); fi
     if ! [[ $given =~ ^[0-9]{1,5}$ ]]; then fail "cannot use port $given: not a port number"; fi
     echo "$given"
 }

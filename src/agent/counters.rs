@@ -39,6 +39,8 @@ pub struct Counters {
     pub held_bytes: AtomicU64,
     /// Now: an [`Output`].
     pub output: AtomicU8,
+    /// Now: a [`BeaconStream`].
+    pub beacon_stream: AtomicU8,
     /// How long bulk requests took, since the start.
     pub bulk_seconds: Histogram,
     bulk: Mutex<Latency>,
@@ -68,6 +70,32 @@ impl Output {
             Self::Busy => "busy",
             Self::Lost => "lost",
             Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+/// How the beacon node's event stream stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum BeaconStream {
+    /// None is watched, or none is open yet.
+    #[default]
+    None,
+    Open,
+    Lost,
+    /// The node's head moved and the stream did not tell.
+    Stale,
+}
+
+impl BeaconStream {
+    pub const ALL: [Self; 4] = [Self::None, Self::Open, Self::Lost, Self::Stale];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Open => "open",
+            Self::Lost => "lost",
+            Self::Stale => "stale",
         }
     }
 }
@@ -131,8 +159,14 @@ impl Counters {
 
     pub fn received<'a>(&self, datasets: impl Iterator<Item = &'a str>) {
         let mut tallies = lock(&self.tallies);
-        for dataset in datasets {
-            add(&mut tallies.received, dataset, 1);
+        let mut datasets = datasets.peekable();
+        // Those of a file are all alike.
+        while let Some(dataset) = datasets.next() {
+            let mut number = 1;
+            while datasets.next_if(|next| *next == dataset).is_some() {
+                number += 1;
+            }
+            add(&mut tallies.received, dataset, number);
         }
     }
 
@@ -169,6 +203,14 @@ impl Counters {
         Output::ALL
             .into_iter()
             .find(|output| *output as u8 == now)
+            .unwrap_or_default()
+    }
+
+    pub fn beacon_stream(&self) -> BeaconStream {
+        let now = self.beacon_stream.load(Relaxed);
+        BeaconStream::ALL
+            .into_iter()
+            .find(|stream| *stream as u8 == now)
             .unwrap_or_default()
     }
 

@@ -11,6 +11,7 @@ pub mod host;
 pub mod logs;
 mod once;
 pub mod outbox;
+pub mod packets;
 pub mod process;
 pub mod queue;
 pub mod registry;
@@ -38,6 +39,7 @@ enum Collector {
     Execution(config::Execution),
     Host(config::Host),
     Logs(logs::Tail),
+    Packets(Box<config::Packets>, packets::Captures),
     Report(Report),
 }
 
@@ -48,6 +50,7 @@ impl Collector {
             Self::Execution(_) => "execution",
             Self::Host(_) => "host",
             Self::Logs(_) => "logs",
+            Self::Packets(..) => "packets",
             Self::Report(_) => "report",
         }
     }
@@ -58,6 +61,7 @@ impl Collector {
             Self::Execution(config) => execution::run(config, outbox, stop).await,
             Self::Host(config) => host::run(config, outbox, stop).await,
             Self::Logs(tail) => logs::run(tail, outbox, stop).await,
+            Self::Packets(config, captures) => packets::run(*config, captures, outbox, stop).await,
             Self::Report(report) => report::run(report, outbox, stop).await,
         }
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counters::Counters;
 use super::logs::UNREAD;
+use super::packets::Captures;
 use super::run::{Life, Plan};
 use super::store::Beside;
 use crate::{config, slot};
@@ -32,7 +33,12 @@ pub async fn once(
 ) -> anyhow::Result<bool> {
     let data_dir = config.data_dir.clone();
     let began = slot::now();
-    let plan = Plan::new(config, None).await?;
+    // Nothing is captured.
+    let config = config::Agent {
+        packets: None,
+        ..config
+    };
+    let plan = Plan::new(config, Captures::default(), None).await?;
     let Some(life) = Life::begin(&plan.config, &stop).await? else {
         bail!("stopped before the store could be opened");
     };

@@ -1,12 +1,13 @@
 //! Where collectors leave what they saw.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::counters::Counters;
+use super::counters::{BeaconStream, Counters};
 use super::envelope::{Envelope, Identity};
 use super::process::{Chain, Fate};
 use super::store::{Priority, Record, StoreHandle};
@@ -178,6 +179,11 @@ impl Outbox {
     /// Counts what a collector could not use, or found worth counting, by reason; the self-report shows it.
     pub fn count(&self, reason: &'static str, n: u64) {
         self.0.counters.count(reason, n);
+    }
+
+    /// How the beacon node's stream stands, for the status page.
+    pub fn set_beacon_stream(&self, stream: BeaconStream) {
+        self.0.counters.beacon_stream.store(stream as u8, Relaxed);
     }
 
     pub fn counted(&self, reason: &str) -> u64 {

@@ -15,8 +15,8 @@ use super::outbox::Outbox;
 use super::store::{Count, Priority, StoreHandle, Totals};
 use super::usage::Usage;
 use crate::event::{DataStream, DocumentId, Event, timestamp};
-use crate::memory::{Spare, give_back};
 use crate::slot;
+use crate::system::memory::{Spare, give_back};
 
 const PERIOD: Duration = Duration::from_secs(10);
 

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::counters::Counters;
 use super::outbox::{Outbox, Seal};
+use super::packets::Captures;
 use super::report::Report;
 use super::ship::{self, Shipper};
 use super::status::{self, Listener};
@@ -39,10 +40,11 @@ const IN_USE_RETRY: Duration = Duration::from_millis(100);
 pub async fn run(
     path: PathBuf,
     config: config::Agent,
+    captures: Captures,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let mut hangups = tasks::hangups()?;
-    let mut plan = Plan::new(config, None).await?;
+    let mut plan = Plan::new(config, captures, None).await?;
     loop {
         let Some(life) = Life::begin(&plan.config, &stop).await? else {
             return Ok(());
@@ -70,6 +72,7 @@ pub async fn run(
 pub(super) struct Plan {
     pub(super) config: config::Agent,
     pub(super) client: Client,
+    captures: Captures,
     listener: Option<Arc<Listener>>,
 }
 
@@ -77,11 +80,13 @@ impl Plan {
     /// What listens already keeps listening.
     pub(super) async fn new(
         config: config::Agent,
+        captures: Captures,
         listening: Option<&Arc<Listener>>,
     ) -> anyhow::Result<Self> {
         let section = config.elasticsearch.clone();
         let client = tasks::blocking(move || Client::new(&section)).await?;
         logs::check_sections(&config.logs)?;
+        captures.check(config.packets.as_ref())?;
         let listener = match &config.status {
             None => None,
             Some(status) => match listening.filter(|listener| listener.is_on(&status.listen)) {
@@ -92,14 +97,19 @@ impl Plan {
         Ok(Self {
             config,
             client,
+            captures,
             listener,
         })
     }
 
-    async fn of_file(path: &Path, listening: Option<&Arc<Listener>>) -> anyhow::Result<Self> {
+    async fn of_file(
+        path: &Path,
+        captures: Captures,
+        listening: Option<&Arc<Listener>>,
+    ) -> anyhow::Result<Self> {
         let path = path.to_owned();
         let config = tasks::blocking(move || config::load_agent(&path)).await?;
-        Self::new(config, listening).await
+        Self::new(config, captures, listening).await
     }
 }
 
@@ -202,7 +212,7 @@ impl Rounds {
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<Plan>> {
         let round = stop.child_token();
-        let listener = plan.listener.clone();
+        let (listener, captures) = (plan.listener.clone(), plan.captures.clone());
         let tasks = self.start(plan, false, &round).await?;
         let ended = tasks.join();
         tokio::pin!(ended);
@@ -211,7 +221,7 @@ impl Rounds {
                 ended = &mut ended => return ended.map(|()| None),
                 Some(()) = hangups.recv() => {}
             }
-            match Plan::of_file(path, listener.as_ref()).await {
+            match Plan::of_file(path, captures.clone(), listener.as_ref()).await {
                 Ok(next) => break next,
                 Err(error) => {
                     self.counters.reloads_failed.fetch_add(1, Relaxed);
@@ -242,6 +252,7 @@ impl Rounds {
         let Plan {
             config,
             client,
+            captures,
             listener,
         } = plan;
         let (store, counters) = (&self.store, &self.counters);
@@ -262,7 +273,7 @@ impl Rounds {
         let (files, inbox) = mpsc::channel(FILE_BATCHES);
         let mut collectors = match once {
             true => Vec::new(),
-            false => collectors(&config, store, counters),
+            false => collectors(&config, captures, store, counters),
         };
         if config.logs.is_empty() {
             drop(files);
@@ -309,6 +320,7 @@ impl Rounds {
 /// One per section of the configuration that is there.
 fn collectors(
     config: &config::Agent,
+    captures: Captures,
     store: &StoreHandle,
     counters: &Arc<Counters>,
 ) -> Vec<Collector> {
@@ -322,5 +334,7 @@ fn collectors(
     collectors.extend(config.beacon.clone().map(Collector::Beacon));
     collectors.extend(config.execution.clone().map(Collector::Execution));
     collectors.extend(config.host.clone().map(Collector::Host));
+    let packets = config.packets.clone().map(Box::new);
+    collectors.extend(packets.map(|packets| Collector::Packets(packets, captures)));
     collectors
 }

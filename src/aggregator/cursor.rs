@@ -2,20 +2,41 @@
 //!
 //! Elasticsearch numbers the operations of an index shard (`_seq_no`), so "what is new" needs no clock and finds a
 //! document however late its `@timestamp` is. An operation can become visible a moment after a higher numbered one:
-//! every read therefore goes back over what appeared within the last [`SETTLE`], and known ids are passed over.
+//! for [`SETTLE`] every number that was passed over is asked for again, and only those, so that what was read is not
+//! read twice.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use super::gaps::Gaps;
 use crate::event::{DataStream, DocumentId, timestamp};
 
 /// How long an operation may take to become visible behind a higher numbered one.
 pub(super) const SETTLE: TimeDelta = TimeDelta::seconds(3);
 
+/// After a rollover, how long the index that was left is asked for more.
+const LEAVE: TimeDelta = TimeDelta::hours(1);
+
 /// Ids remembered per generation; two generations are kept. Far above what arrives within [`SETTLE`].
 const GENERATION: usize = 200_000;
+
+/// Fields that nobody reads. Of payloads only a slashing's headers are looked at.
+const UNREAD: [&str; 12] = [
+    "ethereum.log.fields",
+    "event.original",
+    "ethereum.payload.aggregation_bits",
+    "ethereum.payload.b*",
+    "ethereum.payload.d*",
+    "ethereum.payload.e*",
+    "ethereum.payload.message",
+    "ethereum.payload.new_*",
+    "ethereum.payload.old_*",
+    "ethereum.payload.*_root",
+    "ethereum.payload.state",
+    "ethereum.payload.version",
+];
 
 /// Documents of a stream that somebody wants to see.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,57 +52,66 @@ pub(super) struct Interest {
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     positions: BTreeMap<String, Position>,
+    /// Indices that a rollover left behind: nobody writes to them any more. Asking each of them for ever would make the
+    /// search longer by the week.
+    left: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct Position {
-    /// All up to here has been read and has settled; −1 before the first document.
-    settled: i64,
-    /// The highest number seen.
+    /// The highest number seen; −1 before the first document.
     read: i64,
-    /// When `read` had which value, oldest first.
-    recent: VecDeque<(DateTime<Utc>, i64)>,
+    /// When that came.
+    advanced: DateTime<Utc>,
+    /// Numbers below it that were not seen: not visible yet, or of documents that nobody wants.
+    gaps: Gaps,
 }
 
 impl Cursor {
     /// Notes a document that was read at `now`.
     pub(super) fn advance(&mut self, index: &str, seq_no: i64, now: DateTime<Utc>) {
-        let start = Position {
-            settled: -1,
-            read: -1,
-            recent: VecDeque::new(),
-        };
         if !self.positions.contains_key(index) {
+            let start = Position {
+                read: -1,
+                advanced: now,
+                gaps: Gaps::default(),
+            };
             self.positions.insert(index.to_owned(), start);
         }
         let Some(position) = self.positions.get_mut(index) else {
             return;
         };
         if seq_no > position.read {
+            position.gaps.open(position.read + 1..seq_no, now);
             position.read = seq_no;
-            match position.recent.back_mut() {
-                Some((at, last)) if *at == now => *last = seq_no,
-                _ => position.recent.push_back((now, seq_no)),
-            }
+            position.advanced = now;
+        } else {
+            position.gaps.fill(seq_no);
         }
     }
 
-    /// Moves the settled mark to what was read more than [`SETTLE`] before `now`.
+    /// Gives up what was passed over more than [`SETTLE`] before `now`, and the indices that were left.
     pub(super) fn settle(&mut self, now: DateTime<Utc>) {
-        for position in self.positions.values_mut() {
-            while position
-                .recent
-                .front()
-                .is_some_and(|(at, _)| now - *at > SETTLE)
-            {
-                if let Some((_, seq_no)) = position.recent.pop_front() {
-                    position.settled = position.settled.max(seq_no);
-                }
+        let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+        for (index, position) in &mut self.positions {
+            position.gaps.forget(now - SETTLE);
+            if let Some((stream, generation)) = generation(index) {
+                let highest = newest.entry(stream.to_owned()).or_default();
+                *highest = generation.max(*highest);
             }
         }
+        let left = |(index, position): (&String, &mut Position)| {
+            let of = generation(index);
+            let is_old = of.is_some_and(|(stream, number)| newest.get(stream) > Some(&number));
+            is_old && now - position.advanced >= LEAVE
+        };
+        let left = self
+            .positions
+            .extract_if(.., |index, position| left((index, position)));
+        self.left.extend(left.map(|(index, _)| index));
     }
 
-    /// The search for what is new. `overlap` starts at the settled marks, otherwise at the highest numbers seen.
+    /// The search for what is new, with `overlap` for what was passed over too.
     /// An index never seen before (a rollover, a new stream) is read from `started` − lookback.
     pub(super) fn query(
         &self,
@@ -90,19 +120,18 @@ impl Cursor {
         overlap: bool,
         size: usize,
     ) -> Value {
-        let known: Vec<&String> = self.positions.keys().collect();
+        let known: Vec<&String> = self.positions.keys().chain(&self.left).collect();
         let mut places: Vec<Value> = self
             .positions
             .iter()
             .map(|(index, position)| {
-                let after = if overlap {
-                    position.settled
-                } else {
-                    position.read
-                };
+                let mut numbers = vec![json!({"range": {"_seq_no": {"gt": position.read}}})];
+                if overlap {
+                    numbers.extend(position.gaps.clauses());
+                }
                 filter([
                     json!({"term": {"_index": index}}),
-                    json!({"range": {"_seq_no": {"gt": after}}}),
+                    json!({"bool": {"should": numbers}}),
                 ])
             })
             .collect();
@@ -123,10 +152,17 @@ impl Cursor {
             "size": size,
             "sort": [{"_seq_no": "asc"}],
             "track_total_hits": false,
-            "_source": {"excludes": ["ethereum.payload", "ethereum.log.fields", "event.original"]},
+            "_source": {"excludes": UNREAD},
             "query": filter([json!({"bool": {"should": places}}), json!({"bool": {"should": wanted}})]),
         })
     }
+}
+
+/// The stream and the generation of `.ds-STREAM-2026.11.22-000012`.
+fn generation(index: &str) -> Option<(&str, u64)> {
+    let (rest, number) = index.rsplit_once('-')?;
+    let (stream, _date) = rest.rsplit_once('-')?;
+    Some((stream, number.parse().ok()?))
 }
 
 fn filter(clauses: impl IntoIterator<Item = Value>) -> Value {
@@ -136,14 +172,14 @@ fn filter(clauses: impl IntoIterator<Item = Value>) -> Value {
 /// The ids seen of late, in two generations so that memory is bounded and nothing recent is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    young: HashSet<(DataStream, DocumentId)>,
-    old: HashSet<(DataStream, DocumentId)>,
+    young: HashSet<(DataStream, u128)>,
+    old: HashSet<(DataStream, u128)>,
 }
 
 impl Seen {
     /// True the first time.
     pub(super) fn insert(&mut self, stream: DataStream, id: &DocumentId) -> bool {
-        let key = (stream, id.clone());
+        let key = (stream, digits(id));
         if self.old.contains(&key) || !self.young.insert(key) {
             return false;
         }
@@ -156,9 +192,17 @@ impl Seen {
 
 impl Seen {
     pub(super) fn contains(&self, stream: DataStream, id: &DocumentId) -> bool {
-        let key = (stream, id.clone());
+        let key = (stream, digits(id));
         self.young.contains(&key) || self.old.contains(&key)
     }
+}
+
+/// The hash that an id of ours is; of another's id the hash it would be.
+fn digits(id: &DocumentId) -> u128 {
+    let number = |id: &DocumentId| u128::from_str_radix(id.as_str(), 16).ok();
+    let ours = number(id).filter(|_| id.as_str().len() == 32);
+    ours.or_else(|| number(&DocumentId::of(&[id.as_str()])))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,18 +214,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_read_is_read_again_until_it_has_settled() {
+    fn what_was_passed_over_is_asked_for_until_it_has_settled() {
         let mut cursor = Cursor::default();
-        cursor.advance("a", 7, at(0));
-        cursor.settle(at(2));
-        assert_eq!(cursor.positions["a"].settled, -1);
-        cursor.advance("a", 5, at(2));
-        cursor.advance("a", 9, at(2));
+        for (seq_no, second) in [(7, 0), (5, 2), (9, 2)] {
+            cursor.advance("a", seq_no, at(second));
+        }
+        let missing = |cursor: &Cursor| cursor.positions["a"].gaps.numbers();
+        assert_eq!(missing(&cursor), [0, 1, 2, 3, 4, 6, 8]);
+        cursor.settle(at(3));
+        assert_eq!(missing(&cursor), [0, 1, 2, 3, 4, 6, 8]);
         cursor.settle(at(4));
-        assert_eq!(
-            (cursor.positions["a"].settled, cursor.positions["a"].read),
-            (7, 9)
-        );
+        assert_eq!(missing(&cursor), [8]);
+        let query = |overlap| cursor.query(&[], at(4), overlap, 10).to_string();
+        assert!(query(true).contains(r#"{"terms":{"_seq_no":[8]}}"#));
+        assert!(!query(false).contains(r#"{"terms":{"_seq_no":[8]}}"#));
+        assert_eq!(cursor.positions["a"].read, 9);
     }
 
     #[test]
@@ -197,6 +244,37 @@ mod tests {
         assert!(query.contains(r#"{"range":{"_seq_no":{"gt":7}}}"#));
         assert!(query.contains(r#"{"must_not":[{"terms":{"_index":["a"]}}]}"#));
         assert!(query.contains("1970-01-01T00:00:40.000Z"));
+    }
+
+    #[test]
+    fn an_index_that_a_rollover_left_is_not_asked_for_ever() {
+        let index = |stream: &str, day: u32, generation: u32| {
+            format!(".ds-logs-ethereum.{stream}-default-2026.11.{day:02}-{generation:06}")
+        };
+        let (old, new, idle) = (
+            index("block", 1, 9),
+            index("block", 2, 10),
+            index("reorg", 1, 9),
+        );
+        let mut cursor = Cursor::default();
+        for index in [&old, &idle] {
+            cursor.advance(index, 7, at(0));
+        }
+        let asked = |cursor: &Cursor, index: &str| {
+            let query = cursor.query(&[], at(0), false, 10).to_string();
+            let known = query.split("must_not").nth(1).unwrap().contains(index);
+            let asked = query.contains(&json!({"term": {"_index": index}}).to_string());
+            assert!(known, "what is not known is read from its beginning");
+            asked
+        };
+        cursor.settle(at(7_200));
+        assert!(asked(&cursor, &old) && asked(&cursor, &idle));
+        cursor.advance(&new, 0, at(7_200));
+        cursor.advance(&old, 8, at(7_201));
+        cursor.settle(at(10_000));
+        assert!(asked(&cursor, &old));
+        cursor.settle(at(10_801));
+        assert!(!asked(&cursor, &old) && asked(&cursor, &new) && asked(&cursor, &idle));
     }
 
     #[test]

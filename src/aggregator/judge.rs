@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::cursor::Interest;
+use super::interests::interests;
+use super::losses::{self, Loss, Losses};
 use super::observe;
 use super::reader::{self, Read, Reader};
 use super::state::{StateStore, Stored};
@@ -21,9 +22,6 @@ use crate::event::{DataStream, Document, Event};
 use crate::network::{self, Network};
 use crate::rules::{Engine, Rule};
 use crate::slot::{self, ChainSpec};
-
-/// Slots read back at a start: open splits and unsettled blocks are found again.
-const LOOKBACK_SLOTS: i32 = 96;
 
 /// Pause after Elasticsearch failed.
 const RETRY: Duration = Duration::from_secs(2);
@@ -45,6 +43,7 @@ pub(super) struct Judge {
     outgoing: Option<Outgoing>,
     /// Rounds in a row that Elasticsearch failed.
     failures: u32,
+    losses: Losses,
 }
 
 /// What was decided and is not yet stored. Nothing further is judged before it is.
@@ -71,6 +70,7 @@ impl Judge {
             config,
             outgoing,
             failures: 0,
+            losses: Losses::default(),
         }
     }
 
@@ -80,7 +80,10 @@ impl Judge {
             () = stop.cancelled() => return Ok(()),
         };
         let (mut ledger, mut network, mut reader) = started;
-        let mut decided = Decided::default();
+        let mut decided = Decided {
+            notices: self.openings(&ledger, network.spec()),
+            ..Decided::default()
+        };
         let mut tick = tokio::time::interval(self.config.period);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -132,7 +135,7 @@ impl Judge {
         let (states, chain) = self.learn().await?;
         let Some(chain) = chain else { return Ok(None) };
         let now = slot::now();
-        let interests = interests(&self.engine, &chain);
+        let interests = interests(&self.engine, &chain, self.writer.life());
         let reader = Reader::new(self.client.clone(), &self.namespace, interests, now);
         // What another life of this process wrote a moment ago belongs to the past that is judged first.
         reader.refresh().await?;
@@ -217,7 +220,7 @@ impl Judge {
                 .client
                 .search(&stream.name(&self.namespace), &query)
                 .await?;
-            for read in reader::documents(&answer) {
+            for read in reader::documents(answer) {
                 self.engine.observe(read.stream, &read.id, &read.document);
             }
         }
@@ -233,16 +236,7 @@ impl Judge {
         decided: &mut Decided,
     ) -> anyhow::Result<()> {
         self.store(decided).await?;
-        let asked_at = slot::now();
-        loop {
-            let poll = reader.poll(asked_at).await?;
-            for read in &poll.documents {
-                self.observe(read, network);
-            }
-            if !poll.more {
-                break;
-            }
-        }
+        self.read(reader, network).await?;
         self.say_back();
 
         let now = slot::now();
@@ -270,6 +264,37 @@ impl Judge {
         self.store(decided).await
     }
 
+    /// Page by page to the end of what is there: judged is what is known, and half of a slot would be half the nodes.
+    async fn read(&mut self, reader: &mut Reader, network: &mut Network) -> anyhow::Result<()> {
+        let asked_at = slot::now();
+        let mut page = reader.begin(asked_at).await?;
+        let mut documents = 0;
+        loop {
+            documents += page.documents.len();
+            for read in &page.documents {
+                self.observe(read, network);
+            }
+            if !page.more {
+                break;
+            }
+            page = reader.go_on(asked_at).await?;
+        }
+        let now = slot::now();
+        let took = now - asked_at;
+        if took > TimeDelta::milliseconds(network.spec().slot_duration_ms as i64) {
+            let seconds = took.num_seconds();
+            warn!(
+                documents,
+                seconds, "reading what is new took longer than a slot"
+            );
+        }
+        let counts = losses::counts(&self.engine, network.refused(), &self.writer, reader);
+        for Loss { reason, more, all } in self.losses.news(now, counts) {
+            warn!(reason, more, all, "left out of what is judged");
+        }
+        Ok(())
+    }
+
     fn observe(&mut self, read: &Read, network: &mut Network) {
         if !observe::is_of_chain(&read.document, network.spec()) {
             return;
@@ -287,10 +312,29 @@ impl Judge {
             .observe(sealed.stream, &sealed.id, &sealed.document);
     }
 
-    /// Stores findings first, notices second and states last. After a crash in between, what led to a state is there
-    /// to be read, and a notice that is decided again is found.
+    /// The notices by which the open incidents began: all but those of a crash are there already.
+    fn openings(&self, ledger: &Ledger, chain: &ChainSpec) -> Vec<Notice> {
+        let Some(Outgoing { mail, style, .. }) = &self.outgoing else {
+            return Vec::new();
+        };
+        let opening = |state: &alert::State| state.opening(self.engine.rule(&state.rule)?);
+        ledger
+            .states()
+            .filter_map(opening)
+            .flat_map(|opening| notices(&opening, chain, style, mail))
+            .collect()
+    }
+
+    /// Stores findings first, then the states that begin or go on, notices, and the states that end. After a crash in
+    /// between, what led to a state is there to be read; an incident whose opening was not told yet is there to be told;
+    /// one whose end was told but not stored ends once more, and the notice that is decided again is found.
     async fn store(&mut self, decided: &mut Decided) -> anyhow::Result<()> {
         self.writer.flush().await?;
+        let changes = &mut decided.changes;
+        changes.sort_by_key(|change| change.state.is_none());
+        let going = changes.partition_point(|change| change.state.is_some());
+        self.store.save_states(&changes[..going]).await?;
+        changes.drain(..going);
         while let Some(notice) = decided.notices.first() {
             if let Some(stored) = self.store.create_notice(notice).await?
                 && let Some(outgoing) = &self.outgoing
@@ -300,10 +344,8 @@ impl Judge {
             }
             decided.notices.remove(0);
         }
-        if !decided.changes.is_empty() {
-            self.store.save_states(&decided.changes).await?;
-            decided.changes.clear();
-        }
+        self.store.save_states(&decided.changes).await?;
+        decided.changes.clear();
         Ok(())
     }
 
@@ -326,38 +368,4 @@ impl Judge {
         }
         self.failures = 0;
     }
-}
-
-/// What the chain's core reads, what it told before, and what the rules read beside it.
-fn interests(engine: &Engine, chain: &ChainSpec) -> Vec<Interest> {
-    let slots = TimeDelta::milliseconds(chain.slot_duration_ms as i64) * LOOKBACK_SLOTS;
-    let core = [DataStream::BeaconEvent, DataStream::Block, DataStream::Node];
-    let findings = [
-        DataStream::NetworkBlock,
-        DataStream::Reorg,
-        DataStream::HeadSplit,
-    ];
-    let everything = core.into_iter().chain(findings);
-    let mut interests: Vec<Interest> = everything
-        .map(|stream| Interest {
-            stream,
-            filter: None,
-            lookback: slots,
-        })
-        .collect();
-    for stream in engine.streams() {
-        let lookback = engine.lookback(stream, chain);
-        match interests
-            .iter_mut()
-            .find(|interest| interest.stream == stream)
-        {
-            Some(interest) => interest.lookback = interest.lookback.max(lookback),
-            None => interests.push(Interest {
-                stream,
-                filter: Some(engine.filter_dsl(stream)),
-                lookback,
-            }),
-        }
-    }
-    interests
 }

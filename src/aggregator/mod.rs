@@ -1,15 +1,21 @@
 //! The central process: reads what all agents shipped, judges, writes findings and alerts, mails.
 //!
-//! `cursor`, `reader` what is new in the data streams · `observe` documents → observations of the chain ·
-//! `judge` the loop around the pure core · `write` findings back · `state` alert states and notices · `sender` mail
+//! `interests`, `cursor`, `gaps`, `reader` what is new in the data streams · `observe` documents → observations of the chain ·
+//! `judge` the loop around the pure core · `losses` what was left out · `write` findings back · `state` alert states and notices · `sender` mail
 
 mod cursor;
+mod gaps;
+mod interests;
 mod judge;
+mod losses;
 mod observe;
 mod reader;
 mod sender;
 mod state;
 mod write;
+
+pub use self::observe::observations;
+pub use self::reader::Read;
 
 use anyhow::Context;
 use tokio::sync::mpsc;

@@ -1,11 +1,32 @@
 //! Documents of the agents → observations of the chain. Pure; what a document lacks is no observation.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 
 use super::reader::Read;
+use crate::chain_spec::unsigned;
 use crate::event::{DataStream, Document};
-use crate::network::{Fact, Observation, ReportedReorg, Source};
+use crate::network::{Ballot, Contents, Fact, Observation, ReportedReorg, Source};
 use crate::slot::{BlockRef, ChainSpec, Root};
+
+/// The topics of the event stream that say something about the chain; all others are left in the index.
+const TOPICS: [&str; 8] = [
+    "head",
+    "head_v2",
+    "block",
+    "block_gossip",
+    "chain_reorg",
+    "finalized_checkpoint",
+    "attestation",
+    "single_attestation",
+];
+
+/// Query DSL for the stream events of which [`observations`] makes anything.
+pub(super) fn topics_dsl() -> Value {
+    json!({"terms": {"ethereum.topic": TOPICS}})
+}
 
 /// The chain a node document speaks of, as far as the agent stated it.
 pub(super) fn chain_spec(document: &Document) -> Option<ChainSpec> {
@@ -19,6 +40,8 @@ pub(super) fn chain_spec(document: &Document) -> Option<ChainSpec> {
         slot_duration_ms: positive(document, "ethereum.spec.slot_duration_ms")?,
         slots_per_epoch: positive(document, "ethereum.spec.slots_per_epoch")?,
         attestation_due_ms: positive(document, "ethereum.spec.attestation_due_ms")?,
+        // An older agent does not state it, and nothing here is judged by it.
+        aggregate_due_ms: positive(document, "ethereum.spec.aggregate_due_ms").unwrap_or(0),
         sync_committee_size: positive(document, "ethereum.spec.sync_committee_size")?,
         // Blob fullness is worked out by the agent, which knows the schedule.
         blob_schedule: Vec::new(),
@@ -38,7 +61,7 @@ pub(super) fn is_of_chain(document: &Document, spec: &ChainSpec) -> bool {
 }
 
 /// What a document says about the chain.
-pub(super) fn observations(read: &Read) -> Vec<Observation> {
+pub fn observations(read: &Read) -> Vec<Observation> {
     let document = &read.document;
     let Some(node) = document.get_str("ethereum.node.name") else {
         return Vec::new();
@@ -54,6 +77,8 @@ pub(super) fn observations(read: &Read) -> Vec<Observation> {
         DataStream::BeaconEvent => stream_event(document),
         DataStream::Block => block(document),
         DataStream::Node => status(document),
+        DataStream::Attestation => attestations(document).into_iter().collect(),
+        DataStream::Slot => slashing(document).into_iter().collect(),
         _ => Vec::new(),
     };
     let client = client(document);
@@ -69,6 +94,9 @@ pub(super) fn observations(read: &Read) -> Vec<Observation> {
 
 fn stream_event(document: &Document) -> Vec<Fact> {
     let topic = document.get_str("ethereum.topic").unwrap_or_default();
+    if document.get("ethereum.summary.count").is_some() {
+        return votes(document, topic).into_iter().collect();
+    }
     let block = block_ref(document, "ethereum.slot", "ethereum.block.root");
     match topic {
         "head" | "head_v2" => {
@@ -123,6 +151,10 @@ fn block(document: &Document) -> Vec<Fact> {
             proposer_index,
         });
     }
+    let contents = contents(document);
+    if contents != Contents::default() {
+        facts.push(Fact::Contents { block, contents });
+    }
     if document.get_bool("ethereum.backfilled") == Some(true) {
         facts.push(Fact::Seen {
             block,
@@ -131,6 +163,15 @@ fn block(document: &Document) -> Vec<Fact> {
         });
     }
     facts
+}
+
+fn contents(document: &Document) -> Contents {
+    Contents {
+        size_bytes: document.get_u64("ethereum.block.size"),
+        blobs: document.get_u64("ethereum.block.blobs"),
+        sync_participants: document.get_u64("ethereum.block.sync_committee.participants"),
+        sync_size: document.get_u64("ethereum.block.sync_committee.size"),
+    }
 }
 
 fn status(document: &Document) -> Vec<Fact> {
@@ -142,7 +183,70 @@ fn status(document: &Document) -> Vec<Fact> {
         facts.push(Fact::PolledHead(head));
     }
     facts.extend(finalized(document));
+    facts.extend(justified(document));
     facts
+}
+
+/// The votes of a slot as the agent counted them, each once whatever form it came in.
+fn attestations(document: &Document) -> Option<Fact> {
+    let slot = document.get_u64("ethereum.slot")?;
+    let total = document.get_u64("ethereum.attestation.count")?;
+    let by_root = listed(document, "ethereum.attestation.votes");
+    let ballot = Ballot { total, by_root };
+    Some(Fact::Votes { slot, ballot })
+}
+
+/// Of a slot's votes, summed up by an older agent. The sums of other topics are no votes.
+fn votes(document: &Document, topic: &str) -> Option<Fact> {
+    if !matches!(topic, "attestation" | "single_attestation") {
+        return None;
+    }
+    let slot = document.get_u64("ethereum.slot")?;
+    let total = document.get_u64("ethereum.summary.count")?;
+    let mut by_root = listed(document, "ethereum.summary.votes");
+    // Agents that don't list the roots name the one with most votes.
+    if by_root.is_empty() {
+        let top = root(document, "ethereum.summary.top_root")?;
+        by_root.insert(top, document.get_u64("ethereum.summary.top_root_count")?);
+    }
+    let ballot = Ballot { total, by_root };
+    Some(Fact::Votes { slot, ballot })
+}
+
+fn listed(document: &Document, path: &str) -> BTreeMap<Root, u64> {
+    let votes = document.get(path).and_then(Value::as_array);
+    let vote = |vote: &Value| {
+        Some((
+            vote["root"].as_str()?.parse().ok()?,
+            vote["count"].as_u64()?,
+        ))
+    };
+    votes.into_iter().flatten().filter_map(vote).collect()
+}
+
+/// What an agent heard of validators that signed twice. That two blocks were made for a slot is known by the blocks.
+fn slashing(document: &Document) -> Option<Fact> {
+    let slot = document.get_u64("ethereum.slot")?;
+    let listed = document.get("ethereum.equivocation.validators")?;
+    let validators = match listed {
+        Value::Array(items) => items.iter().filter_map(unsigned).collect(),
+        one => vec![unsigned(one)?],
+    };
+    match document.get_str("ethereum.equivocation.kind")? {
+        "proposer_slashing" => Some(Fact::Slashing {
+            slot,
+            proposer_index: *validators.first()?,
+        }),
+        "attester_slashing" => Some(Fact::VoteSlashing { slot, validators }),
+        _ => None,
+    }
+}
+
+fn justified(document: &Document) -> Option<Fact> {
+    Some(Fact::Justified {
+        epoch: document.get_u64("ethereum.justified.epoch")?,
+        root: root(document, "ethereum.justified.root")?,
+    })
 }
 
 fn finalized(document: &Document) -> Option<Fact> {
@@ -180,7 +284,6 @@ fn positive(document: &Document, path: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::event::DocumentId;
-    use serde_json::json;
 
     fn read(stream: DataStream, fields: serde_json::Value) -> Read {
         let serde_json::Value::Object(map) = fields else {
@@ -238,6 +341,24 @@ mod tests {
                 Vec::new()
             );
         }
+    }
+
+    #[test]
+    fn votes_are_read_as_the_agent_counted_them() {
+        let root = Root([3; 32]);
+        let told = observations(&read(
+            DataStream::Attestation,
+            json!({
+                "@timestamp": "2026-11-21T10:00:00Z",
+                "ethereum": {"node": {"name": "a"}, "slot": 5,
+                    "attestation": {"count": 12, "votes": [{"root": root, "count": 9}, {"root": "0x12", "count": 3}]}},
+            }),
+        ));
+        let ballot = Ballot {
+            total: 12,
+            by_root: [(root, 9)].into(),
+        };
+        assert_eq!(told[0].fact, Fact::Votes { slot: 5, ballot });
     }
 
     #[test]

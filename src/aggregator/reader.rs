@@ -7,15 +7,12 @@ use super::cursor::{Cursor, Interest, Seen};
 use crate::elastic::{Client, SendError};
 use crate::event::{DataStream, Document, DocumentId};
 
-/// Hits per page.
+/// Hits per page: what is in memory at one time, however far the reader is behind.
 const PAGE: usize = 2_000;
-
-/// Pages per poll: at a start over a long lookback the loop judges between polls instead of after all of them.
-const MAX_PAGES: usize = 25;
 
 /// A document as it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Read {
+pub struct Read {
     pub stream: DataStream,
     pub id: DocumentId,
     pub document: Document,
@@ -32,9 +29,9 @@ pub(super) struct Reader {
     pub unreadable: u64,
 }
 
-/// What a poll brought.
+/// A page of what is new.
 #[derive(Debug, Default)]
-pub(super) struct Poll {
+pub(super) struct Page {
     pub documents: Vec<Read>,
     /// There is more to read at once.
     pub more: bool,
@@ -79,31 +76,34 @@ impl Reader {
         Ok(())
     }
 
-    /// Everything new since the last poll, each document once.
-    pub(super) async fn poll(&mut self, now: DateTime<Utc>) -> Result<Poll, SendError> {
+    /// The first page of all that is new since the last turn, each document once.
+    pub(super) async fn begin(&mut self, now: DateTime<Utc>) -> Result<Page, SendError> {
         self.cursor.settle(now);
-        let mut poll = Poll::default();
-        for page in 0..MAX_PAGES {
-            let query = self
-                .cursor
-                .query(&self.interests, self.started, page == 0, PAGE);
-            let answer = self.client.search(&self.target, &query).await?;
-            let hits = answer["hits"]["hits"]
-                .as_array()
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            for hit in hits {
-                self.take(hit, now, &mut poll.documents);
-            }
-            if hits.len() < PAGE {
-                return Ok(poll);
-            }
-        }
-        poll.more = true;
-        Ok(poll)
+        self.page(now, true).await
     }
 
-    fn take(&mut self, hit: &Value, now: DateTime<Utc>, documents: &mut Vec<Read>) {
+    /// The page after the last one, where there was more.
+    pub(super) async fn go_on(&mut self, now: DateTime<Utc>) -> Result<Page, SendError> {
+        self.page(now, false).await
+    }
+
+    async fn page(&mut self, now: DateTime<Utc>, overlap: bool) -> Result<Page, SendError> {
+        let query = self
+            .cursor
+            .query(&self.interests, self.started, overlap, PAGE);
+        let answer = self.client.search(&self.target, &query).await?;
+        let hits = hits(answer);
+        let mut page = Page {
+            more: hits.len() >= PAGE,
+            ..Page::default()
+        };
+        for hit in hits {
+            self.take(hit, now, &mut page.documents);
+        }
+        Ok(page)
+    }
+
+    fn take(&mut self, hit: Value, now: DateTime<Utc>, documents: &mut Vec<Read>) {
         if let (Some(index), Some(seq_no)) = (hit["_index"].as_str(), hit["sort"][0].as_i64()) {
             self.cursor.advance(index, seq_no, now);
         }
@@ -118,18 +118,27 @@ impl Reader {
 }
 
 /// The documents of a search's answer.
-pub(super) fn documents(answer: &Value) -> Vec<Read> {
-    let hits = answer["hits"]["hits"].as_array();
-    hits.into_iter().flatten().filter_map(parse).collect()
+pub(super) fn documents(answer: Value) -> Vec<Read> {
+    hits(answer).into_iter().filter_map(parse).collect()
 }
 
-fn parse(hit: &Value) -> Option<Read> {
-    let document = Document::from(hit["_source"].as_object()?.clone());
+fn hits(mut answer: Value) -> Vec<Value> {
+    match answer.pointer_mut("/hits/hits").map(Value::take) {
+        Some(Value::Array(hits)) => hits,
+        _ => Vec::new(),
+    }
+}
+
+fn parse(mut hit: Value) -> Option<Read> {
+    let Value::Object(source) = hit.get_mut("_source")?.take() else {
+        return None;
+    };
+    let document = Document::from(source);
     let kind = document.get_str("data_stream.type")?;
     let dataset = document.get_str("data_stream.dataset")?;
     Some(Read {
         stream: DataStream::from_prefix(&format!("{kind}-{dataset}"))?,
-        id: DocumentId::existing(hit["_id"].as_str()?),
+        id: DocumentId::existing(hit.get("_id")?.as_str()?),
         document,
     })
 }

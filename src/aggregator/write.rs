@@ -19,6 +19,8 @@ pub(super) struct Writer {
     namespace: String,
     /// `agent.*` of what this process writes.
     identity: Document,
+    /// `agent.ephemeral_id`: another in each run of the process.
+    life: String,
     queue: VecDeque<Event>,
     /// Events that Elasticsearch refused, or that found the queue full.
     pub lost: u64,
@@ -28,7 +30,9 @@ impl Writer {
     pub(super) fn new(client: Client, namespace: &str, name: &str) -> Self {
         let mut identity = Document::default();
         identity.set("ecs.version", ECS_VERSION);
+        let life = uuid::Uuid::new_v4().to_string();
         identity.set("agent.id", name);
+        identity.set("agent.ephemeral_id", life.as_str());
         identity.set("agent.name", name);
         identity.set("agent.type", "ethmon-aggregator");
         identity.set("agent.version", env!("CARGO_PKG_VERSION"));
@@ -36,6 +40,7 @@ impl Writer {
             client,
             namespace: namespace.to_owned(),
             identity,
+            life,
             queue: VecDeque::new(),
             lost: 0,
         }
@@ -100,6 +105,10 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn life(&self) -> &str {
+        &self.life
     }
 
     pub(super) fn waiting(&self) -> usize {

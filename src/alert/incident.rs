@@ -104,6 +104,18 @@ impl Incident {
             self.worst.clone_from(&evaluation.facts.line);
         }
         self.last_at = self.last_at.max(last_at);
+        self.learn(evaluation);
+    }
+
+    /// Takes over what documents say of how it ended, if any do.
+    pub(super) fn end(&mut self, evaluation: &Evaluation, since: Option<DateTime<Utc>>) {
+        let is_its_own = since.is_some_and(|since| since >= self.started_at);
+        if is_its_own && evaluation.facts != Facts::default() {
+            self.learn(evaluation);
+        }
+    }
+
+    fn learn(&mut self, evaluation: &Evaluation) {
         let limit = evaluation.rule.settings.show_newest;
         self.facts.renew(&evaluation.facts, limit);
     }

@@ -157,6 +157,7 @@ impl Scenario {
             from: chain.genesis_time,
             to: chain.genesis_time + self.until.resolve(chain),
             tick: self.tick.resolve(chain),
+            idle_tick: self.tick.resolve(chain),
             restart_at: None,
         };
         let rules = std::slice::from_ref(rule);
@@ -370,7 +371,7 @@ mod tests {
     #[test]
     fn a_wrong_expectation_fails() {
         let rules = crate::rules::shipped();
-        let rule = rules.iter().find(|rule| rule.name == "reorg").unwrap();
+        let rule = rules.iter().find(|rule| rule.name == "reorg_deep").unwrap();
         let failures = |expect: &str| {
             let text = format!(
                 "[[scenario]]\nname = \"x\"\nuntil = \"3 slots\"\n[[scenario.document]]\nat = \"1 slot\"\n\

@@ -17,6 +17,9 @@ pub struct Arrival {
     pub event: Event,
 }
 
+/// From then on [`Simulation::idle_tick`] counts.
+const IDLE_AFTER: TimeDelta = TimeDelta::hours(1);
+
 #[derive(Debug, Clone)]
 pub struct Simulation {
     pub chain: ChainSpec,
@@ -24,6 +27,8 @@ pub struct Simulation {
     pub to: DateTime<Utc>,
     /// Between evaluations; at least a millisecond.
     pub tick: TimeDelta,
+    /// The same once nothing has come for [`IDLE_AFTER`]: only long memories run out then.
+    pub idle_tick: TimeDelta,
     /// After the first evaluation at or after this time the process is lost: documents of the look-back are read
     /// again, states come from what was stored.
     pub restart_at: Option<DateTime<Utc>>,
@@ -73,7 +78,13 @@ pub fn simulate(rules: &[Rule], arrivals: &[Arrival], run: &Simulation) -> Vec<T
             }
             ledger = Ledger::load(stored.values().filter_map(through_json), &engine).0;
         }
-        now += run.tick.max(TimeDelta::milliseconds(1));
+        let last = arrivals.last().map_or(run.from, |arrival| arrival.at);
+        let tick = if now - last > IDLE_AFTER {
+            run.idle_tick
+        } else {
+            run.tick
+        };
+        now += tick.max(TimeDelta::milliseconds(1));
     }
     transitions
 }

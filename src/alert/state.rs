@@ -1,9 +1,11 @@
 //! The state machine of one alert: inactive → pending → firing → recovering → inactive.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::incident::{Action, Incident};
+use super::incident::{Action, Incident, Transition};
 use crate::event::DocumentId;
 use crate::rules::{Evaluation, Key, NoData, Outcome, Rule};
 use crate::slot::ChainSpec;
@@ -41,6 +43,24 @@ impl State {
             .chain(key.values().iter().map(String::as_str))
             .collect();
         DocumentId::of(&parts)
+    }
+
+    /// How its incident was opened, for an outbox that may not have heard of it: a crash may have come between the storing
+    /// of the state and that of its notices, which have the same ids as those of the opening itself.
+    pub fn opening(&self, rule: &Arc<Rule>) -> Option<Transition> {
+        let incident = self.incident.clone()?;
+        Some(Transition {
+            at: incident.fired_at,
+            rule: Arc::clone(rule),
+            key: self.key.clone(),
+            action: Action::Opened,
+            from: Phase::Pending,
+            to: Phase::Firing,
+            value: incident.value,
+            limit: incident.limit,
+            incident: Some(incident),
+            reason: None,
+        })
     }
 
     pub(super) fn inactive(rule: &Rule, key: &Key, now: DateTime<Utc>) -> Self {
@@ -136,6 +156,9 @@ impl State {
         chain: &ChainSpec,
     ) -> Option<Step> {
         let begins = self.phase == Phase::Firing;
+        if let Some(incident) = &mut self.incident {
+            incident.end(evaluation, since);
+        }
         match self.phase {
             Phase::Inactive => return None,
             Phase::Pending => return self.cancel(now, None),

@@ -139,6 +139,37 @@ fn states_survive_storage_and_those_of_gone_rules_come_back() {
 }
 
 #[test]
+fn a_restart_finds_the_notice_of_an_opening_by_its_state() {
+    let mut world = World::new("for = \"0s\"");
+    let style = email::Style::default();
+    let config: email::Config =
+        toml::from_str("host = \"127.0.0.1\"\nfrom = \"a@example.org\"\nto = [\"b@example.org\"]")
+            .unwrap();
+    let mut document = Document::at(world.at(0));
+    document.set("ethereum.node.name", "a");
+    document.set("ethereum.peers.connected", 1);
+    let id = DocumentId::of(&["x"]);
+    world.engine.observe(DataStream::Node, &id, &document);
+    let now = world.at(0);
+    let transitions = step(&mut world.engine, &mut world.ledger, now, &world.chain);
+    let told = notices(&transitions[0], &world.chain, &style, &config);
+    assert_eq!(told.len(), 1);
+    // It goes on, gets worse and seems to end before the restart.
+    world.peers(12, 0);
+    for second in (24..).step_by(12) {
+        world.peers(second, 50);
+        let state = world.ledger.states().next().unwrap();
+        let opening = state.opening(&transitions[0].rule).unwrap();
+        let again = notices(&opening, &world.chain, &style, &config);
+        assert_eq!(again[0].id, told[0].id);
+        assert_eq!(again[0].mail.subject, told[0].mail.subject);
+        if state.phase == Phase::Recovering {
+            break;
+        }
+    }
+}
+
+#[test]
 fn a_record_made_twice_is_the_same_document() {
     let mut twice = Vec::new();
     for mut world in [World::new("for = \"0s\""), World::new("for = \"0s\"")] {

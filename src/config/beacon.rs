@@ -18,13 +18,19 @@ pub struct Beacon {
     pub timeout: Duration,
     /// Topics beside the usual ones, for clients that offer more.
     pub extra_topics: Vec<String>,
-    /// Votes, contributions and sidecars, summed up per slot and subscribed on a connection of their own.
+    /// Votes, single and aggregated, counted per slot. Like the sums below they come on a connection of their own, and
+    /// are never stored one by one.
+    pub attestations: bool,
+    /// Contributions and sidecars, summed up per slot.
     pub summaries: bool,
+    /// Participation, proposers and statuses of slots, from the blocks and the duties: a request per slot and epoch.
+    pub participation: bool,
     /// A larger event is counted and skipped.
     pub max_event_bytes: usize,
     /// Blocks fetched over REST after a start or a gap; older ones are counted as cut.
     pub backfill_blocks: usize,
-    /// `host` or `host:port` of time servers asked over SNTP, the first that answers. None: the clock is taken as right.
+    /// `host` or `host:port` of time servers asked over SNTP, the first that answers. None answers, or there is
+    /// none: the kernel's own account of its clock; a clock of which nothing is known is taken as right.
     pub ntp_servers: Vec<String>,
 }
 
@@ -34,7 +40,9 @@ impl Default for Beacon {
             url: Endpoint::default(),
             timeout: Duration::from_secs(5),
             extra_topics: Vec::new(),
+            attestations: true,
             summaries: true,
+            participation: true,
             max_event_bytes: 4 << 20,
             backfill_blocks: 64,
             ntp_servers: Vec::new(),

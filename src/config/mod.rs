@@ -13,6 +13,7 @@ mod fingerprint;
 mod host;
 mod logs;
 mod node;
+mod packets;
 mod processors;
 mod secret;
 mod status;
@@ -34,6 +35,7 @@ pub use self::fingerprint::Fingerprint;
 pub use self::host::Host;
 pub use self::logs::{Format, Journald, Logs, Multiline, Pattern, StartAt};
 pub use self::node::Node;
+pub use self::packets::{Http as PacketHttp, Packets, Ports as PacketPorts, Traffic};
 pub use self::secret::Secret;
 pub use self::status::{Listen, Status};
 
@@ -57,6 +59,8 @@ pub struct Agent {
     pub processors: Chain,
     /// Absent: the agent does not listen.
     pub status: Option<Status>,
+    /// Absent: nothing is captured.
+    pub packets: Option<Packets>,
 }
 
 impl Default for Agent {
@@ -72,6 +76,7 @@ impl Default for Agent {
             logs: Vec::new(),
             processors: Chain::default(),
             status: None,
+            packets: None,
         }
     }
 }
@@ -124,7 +129,11 @@ pub fn check(path: &Path) -> Result<&'static str, Problem> {
     };
     match kind(path)? {
         Kind::Agent => {
-            load_agent(path)?.elasticsearch.check().map_err(whole)?;
+            let config = load_agent(path)?;
+            config.elasticsearch.check().map_err(whole)?;
+            if let Some(packets) = &config.packets {
+                packets.check().map_err(whole)?;
+            }
             Ok("agent")
         }
         Kind::Aggregator => {

@@ -1,13 +1,10 @@
 //! The client: any host that answers, and what its answer means.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use elasticsearch::http::Method;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,6 +13,7 @@ use url::{Url, form_urlencoded};
 use super::SendError;
 use super::answer::Answer;
 use super::connection::Request;
+use super::gzip::gzip;
 use super::hosts::{Hosts, Turn};
 use super::session::Session;
 use super::verdict::{self, BulkAnswer};
@@ -251,15 +249,8 @@ impl Client {
                 if self.0.compression == config::Compression::Gzip
                     && body.len() >= SMALLEST_COMPRESSED =>
             {
-                let packed = tasks::blocking({
-                    let body = body.clone();
-                    move || gzip(&body)
-                })
-                .await;
-                match packed {
-                    Ok(packed) => (Some(packed.into()), true),
-                    Err(_) => (Some(body), false),
-                }
+                let packed = tasks::blocking(move || gzip(&body)).await;
+                (Some(packed.into()), true)
             }
             body => (body, false),
         }
@@ -284,10 +275,4 @@ impl Client {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(1));
-    encoder.write_all(body)?;
-    encoder.finish()
 }

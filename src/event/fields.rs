@@ -10,7 +10,7 @@ use super::Pairs;
 use super::document::set;
 
 /// Enough for nearly every document.
-const FIELDS: usize = 32;
+const FIELDS: usize = 16;
 const TEXT_BYTES: usize = 512;
 
 /// What was set, in that order; later fields win.
@@ -75,16 +75,16 @@ impl Fields {
     }
 
     pub(super) fn push(&mut self, path: Path, field: Field) {
-        self.tree.take();
         if self.list.is_empty() {
             self.list.reserve(FIELDS);
             self.texts.reserve(TEXT_BYTES);
         }
+        self.forget_tree();
         self.list.push((path, field));
     }
 
     pub(super) fn extend(&mut self, other: Self) {
-        self.tree.take();
+        self.forget_tree();
         let shift = self.texts.len();
         self.texts.push_str(&other.texts);
         let moved = other.list.into_iter().map(|(path, field)| match field {
@@ -94,8 +94,15 @@ impl Fields {
         self.list.extend(moved);
     }
 
+    /// It is seldom there, and most documents change often.
+    fn forget_tree(&mut self) {
+        if self.tree.get().is_some() {
+            self.tree.take();
+        }
+    }
+
     pub(super) fn clear(&mut self) {
-        self.tree.take();
+        self.forget_tree();
         self.list.clear();
         self.texts.clear();
     }

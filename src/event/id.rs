@@ -12,7 +12,7 @@ pub struct DocumentId(Id);
 
 #[derive(Clone)]
 enum Id {
-    /// Hexadecimal.
+    /// Hexadecimal, or any ASCII as long.
     Hash([u8; DIGITS]),
     Given(String),
 }
@@ -30,8 +30,12 @@ impl DocumentId {
     }
 
     /// An id that was already given, read back from the spool or from Elasticsearch.
-    pub fn existing(id: impl Into<String>) -> Self {
-        Self(Id::Given(id.into()))
+    pub fn existing(id: impl AsRef<str> + Into<String>) -> Self {
+        // One of ours needs no memory of its own.
+        match <[u8; DIGITS]>::try_from(id.as_ref().as_bytes()) {
+            Ok(digits) if digits.is_ascii() => Self(Id::Hash(digits)),
+            _ => Self(Id::Given(id.into())),
+        }
     }
 
     pub fn as_str(&self) -> &str {

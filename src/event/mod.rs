@@ -28,15 +28,35 @@ pub enum DataStream {
     SystemFilesystem,
     SystemDiskio,
     SystemProcessSummary,
+    SystemCore,
+    SystemNetworkSummary,
+    SystemFsstat,
+    SystemProcess,
+    SystemSocketSummary,
+    SystemUptime,
+    SystemUsers,
+    SystemService,
+    SystemRaid,
     NetworkBlock,
     Reorg,
     HeadSplit,
+    NetworkEvent,
     Alert,
     AgentReport,
+    Flow,
+    Dns,
+    Http,
+    Tls,
+    Icmp,
+    Sip,
+    Traffic,
+    Attestation,
+    Participation,
+    Slot,
 }
 
 impl DataStream {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 37] = [
         Self::BeaconEvent,
         Self::Block,
         Self::Node,
@@ -49,11 +69,31 @@ impl DataStream {
         Self::SystemFilesystem,
         Self::SystemDiskio,
         Self::SystemProcessSummary,
+        Self::SystemCore,
+        Self::SystemNetworkSummary,
+        Self::SystemFsstat,
+        Self::SystemProcess,
+        Self::SystemSocketSummary,
+        Self::SystemUptime,
+        Self::SystemUsers,
+        Self::SystemService,
+        Self::SystemRaid,
         Self::NetworkBlock,
         Self::Reorg,
         Self::HeadSplit,
+        Self::NetworkEvent,
         Self::Alert,
         Self::AgentReport,
+        Self::Flow,
+        Self::Dns,
+        Self::Http,
+        Self::Tls,
+        Self::Icmp,
+        Self::Sip,
+        Self::Traffic,
+        Self::Attestation,
+        Self::Participation,
+        Self::Slot,
     ];
 
     /// `logs` or `metrics`.
@@ -61,11 +101,19 @@ impl DataStream {
         match self {
             Self::BeaconEvent
             | Self::Block
+            | Self::Slot
             | Self::ClientLog
             | Self::NetworkBlock
             | Self::Reorg
             | Self::HeadSplit
-            | Self::Alert => "logs",
+            | Self::NetworkEvent
+            | Self::Alert
+            | Self::Flow
+            | Self::Dns
+            | Self::Http
+            | Self::Tls
+            | Self::Icmp
+            | Self::Sip => "logs",
             _ => "metrics",
         }
     }
@@ -85,11 +133,31 @@ impl DataStream {
             Self::SystemFilesystem => "system.filesystem",
             Self::SystemDiskio => "system.diskio",
             Self::SystemProcessSummary => "system.process.summary",
+            Self::SystemCore => "system.core",
+            Self::SystemNetworkSummary => "system.network_summary",
+            Self::SystemFsstat => "system.fsstat",
+            Self::SystemProcess => "system.process",
+            Self::SystemSocketSummary => "system.socket.summary",
+            Self::SystemUptime => "system.uptime",
+            Self::SystemUsers => "system.users",
+            Self::SystemService => "system.service",
+            Self::SystemRaid => "system.raid",
             Self::NetworkBlock => "ethereum.network_block",
             Self::Reorg => "ethereum.reorg",
             Self::HeadSplit => "ethereum.head_split",
+            Self::NetworkEvent => "ethereum.network_event",
             Self::Alert => "ethmon.alert",
             Self::AgentReport => "ethmon.agent",
+            Self::Flow => "network_traffic.flow",
+            Self::Dns => "network_traffic.dns",
+            Self::Http => "network_traffic.http",
+            Self::Tls => "network_traffic.tls",
+            Self::Icmp => "network_traffic.icmp",
+            Self::Sip => "network_traffic.sip",
+            Self::Traffic => "ethereum.traffic",
+            Self::Attestation => "ethereum.attestation",
+            Self::Participation => "ethereum.participation",
+            Self::Slot => "ethereum.slot",
         }
     }
 

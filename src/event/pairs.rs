@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+/// Enough for most.
+const TEXT_BYTES: usize = 128;
+
 /// An object of texts, in one piece of memory.
 #[derive(Debug, Clone, Default)]
 pub struct Pairs {
@@ -12,8 +15,19 @@ pub struct Pairs {
 }
 
 impl Pairs {
+    /// With room for so many, and so many bytes of names and texts.
+    pub fn with_capacity(number: usize, bytes: usize) -> Self {
+        Self {
+            texts: String::with_capacity(bytes),
+            list: Vec::with_capacity(number),
+        }
+    }
+
     /// Instead of what the name had before.
     pub fn set(&mut self, name: &str, text: &str) {
+        if self.list.is_empty() {
+            self.texts.reserve(TEXT_BYTES);
+        }
         let text = self.push(text);
         let known = self
             .list

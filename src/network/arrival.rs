@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Source;
+use super::head_split::Splits;
+use super::latency::{ClientLatency, Dispersion, Slowness};
 use super::nodes::{NodeName, Nodes};
 use super::slots::{Finality, Slots, Status};
 use super::tree::Tree;
+use super::{Contents, Source};
 use crate::slot::{BlockRef, ChainSpec, Root};
 
 /// A block as the network saw it.
@@ -17,7 +20,13 @@ use crate::slot::{BlockRef, ChainSpec, Root};
 pub struct NetworkBlock {
     pub block: BlockRef,
     pub parent_root: Option<Root>,
+    pub parent_slot: Option<u64>,
+    /// Slots between parent and block for which nobody has a block; `None` where the parent is not known.
+    pub missed_between: Option<u64>,
+    /// The blocks that it passes over are another side's of a head split. `None` where it passes over no slot.
+    pub across_split: Option<bool>,
     pub proposer_index: Option<u64>,
+    pub contents: Contents,
     /// When the first node saw it; the start of its slot where nobody gave a time.
     pub at: DateTime<Utc>,
     /// Counts the records of this block; 0 is the one written once it had settled.
@@ -31,7 +40,13 @@ pub struct NetworkBlock {
     pub late_nodes: usize,
     /// Late for the network, not for a node alone: at a quorum, and at more than half of the nodes that gave a time.
     pub late: bool,
+    /// Where it was not late for the network: nodes in sync that were clearly late with it.
+    pub late_alone: Vec<NodeName>,
     pub dispersion: Option<Dispersion>,
+    /// Of the nodes' deltas beyond what is usual for them.
+    pub excess: Option<Dispersion>,
+    pub clients: Vec<ClientLatency>,
+    pub slowness: Option<Slowness>,
     /// `None` while no head tells.
     pub status: Option<Status>,
     pub finality: Finality,
@@ -47,20 +62,15 @@ pub struct Seen {
     pub arrival_ms: Option<i64>,
     /// After the first node.
     pub delta_ms: Option<i64>,
+    /// What is usual for this node, and the delta beyond it; of a new node, beyond what is usual for its client.
+    pub baseline_ms: Option<i64>,
+    pub excess_ms: Option<i64>,
     /// By gossip: the network brought it late.
     pub arrival_late: Option<bool>,
     /// By block or head: the node was done with it late.
     pub import_late: Option<bool>,
     /// `import_late`; `arrival_late` at a node that never tells imports.
     pub late: bool,
-}
-
-/// Percentiles (nearest rank) of the nodes' deltas, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dispersion {
-    pub p50: i64,
-    pub p95: i64,
-    pub max: i64,
 }
 
 /// Times in ms into the slot by [`Source`]: the earliest each. All empty: the node has the block.
@@ -70,6 +80,7 @@ struct Times([Option<i64>; Source::ALL.len()]);
 #[derive(Debug, Default)]
 struct Record {
     seen: BTreeMap<NodeName, Times>,
+    contents: Contents,
     /// When the first node showed it.
     first_heard: DateTime<Utc>,
     told: Option<Told>,
@@ -98,6 +109,7 @@ pub(super) struct Context<'a> {
     pub nodes: &'a Nodes,
     pub live: &'a BTreeSet<NodeName>,
     pub slots: &'a Slots,
+    pub splits: &'a Splits,
     pub quorum: usize,
     /// How long a block is left to settle, before the first record and between further ones.
     pub settle: TimeDelta,
@@ -132,17 +144,26 @@ impl Arrivals {
         }
     }
 
-    /// The status of a slot changed: its blocks have to be told again.
-    pub(super) fn reopen(&mut self, slot: u64) {
-        let of_slot = BlockRef {
-            slot,
-            root: Root::ZERO,
-        }..=BlockRef {
-            slot,
-            root: Root([0xff; 32]),
-        };
-        self.open
-            .extend(self.blocks.range(of_slot).map(|(block, _)| *block));
+    /// What is in a block; known once one node served it.
+    pub(super) fn record_contents(&mut self, block: BlockRef, contents: Contents) {
+        if let Some(record) = self.blocks.get_mut(&block) {
+            let merged = record.contents.merged(contents);
+            if merged != record.contents {
+                record.contents = merged;
+                self.open.insert(block);
+            }
+        }
+    }
+
+    /// What was said of the blocks of these slots no longer holds.
+    pub(super) fn reopen(&mut self, slots: RangeInclusive<u64>) {
+        let ends = [
+            (*slots.start(), Root::ZERO),
+            (*slots.end(), Root([0xff; 32])),
+        ];
+        let [from, to] = ends.map(|(slot, root)| BlockRef { slot, root });
+        let blocks = self.blocks.range(from..=to);
+        self.open.extend(blocks.map(|(block, _)| *block));
     }
 
     /// Records of blocks that have settled, and of those that have materially changed since they were told.
@@ -150,7 +171,7 @@ impl Arrivals {
         let mut told = Vec::new();
         let blocks = &mut self.blocks;
         self.open.retain(|block| {
-            let Some(record) = blocks.get_mut(block) else {
+            let Some(record) = blocks.get(block) else {
                 return false;
             };
             let due = match &record.told {
@@ -167,7 +188,7 @@ impl Arrivals {
             if !due {
                 return true;
             }
-            let mut latest = describe(*block, record, context);
+            let mut latest = describe(*block, record, blocks, context);
             let fingerprint = fingerprint(&latest);
             if let Some(before) = record.told {
                 latest.revision = before.revision + 1;
@@ -175,15 +196,29 @@ impl Arrivals {
                     return false;
                 }
             }
-            record.told = Some(Told {
-                at: now,
-                revision: latest.revision,
-                fingerprint,
-            });
+            if let Some(record) = blocks.get_mut(block) {
+                record.told = Some(Told {
+                    at: now,
+                    revision: latest.revision,
+                    fingerprint,
+                });
+            }
             told.push(latest);
             false
         });
         told
+    }
+
+    /// The nodes that have a block, and when they got it in ms into its slot, where they did not learn it by asking.
+    pub(super) fn times_of(
+        &self,
+        block: BlockRef,
+    ) -> impl Iterator<Item = (&NodeName, Option<i64>)> {
+        let seen = self.blocks.get(&block).map(|record| record.seen.iter());
+        seen.into_iter().flatten().map(|(node, times)| {
+            let told = times.first().filter(|(source, _)| *source != Source::Poll);
+            (node, told.map(|(_, ms)| ms))
+        })
     }
 
     pub(super) fn prune_below(&mut self, slot: u64) {
@@ -225,7 +260,12 @@ impl Record {
     }
 }
 
-fn describe(block: BlockRef, record: &Record, context: &Context) -> NetworkBlock {
+fn describe(
+    block: BlockRef,
+    record: &Record,
+    others: &BTreeMap<BlockRef, Record>,
+    context: &Context,
+) -> NetworkBlock {
     let timed = record
         .seen
         .iter()
@@ -246,36 +286,97 @@ fn describe(block: BlockRef, record: &Record, context: &Context) -> NetworkBlock
                 source: times.first().map(|(source, _)| source),
                 arrival_ms,
                 delta_ms: arrival_ms.zip(first).map(|(ms, (first, _))| ms - first),
+                baseline_ms: None,
+                excess_ms: None,
                 arrival_late,
                 import_late,
                 late: import_late.unwrap_or(!tells_imports && arrival_late == Some(true)),
             }
         })
         .collect();
+    let nodes_known: BTreeSet<_> = context.live.iter().chain(record.seen.keys()).collect();
     let late_nodes = seen.iter().filter(|seen| seen.late).count();
     let timed_nodes = seen.iter().filter(|seen| seen.arrival_ms.is_some()).count();
     let known = context.tree.get(&block.root);
+    let late = late_nodes >= context.quorum && late_nodes * 2 > timed_nodes;
+    let parent_slot = known
+        .and_then(|known| context.tree.get(&known.parent?))
+        .map(|parent| parent.slot)
+        .filter(|slot| *slot < block.slot);
     NetworkBlock {
         block,
         parent_root: known.and_then(|known| known.parent),
+        parent_slot,
+        missed_between: parent_slot
+            .map(|parent| missed_between(others, context, parent, block.slot)),
+        across_split: (context.splits).explain_gap(context.spec, context.tree, block),
         proposer_index: known.and_then(|known| known.proposer_index),
+        contents: record.contents,
         at: seen_at(context.spec, block.slot, first.map(|(ms, _)| ms)),
         revision: 0,
         first_seen_ms: first.map(|(ms, _)| ms),
         first_seen_node: first.map(|(_, node)| node.clone()),
-        nodes_known: context
-            .live
-            .iter()
-            .chain(record.seen.keys())
-            .collect::<BTreeSet<_>>()
-            .len(),
+        nodes_known: nodes_known.len(),
         late_nodes,
-        late: late_nodes >= context.quorum && late_nodes * 2 > timed_nodes,
-        dispersion: dispersion(seen.iter().filter_map(|seen| seen.delta_ms).collect()),
+        late,
+        late_alone: if late {
+            Vec::new()
+        } else {
+            late_alone(block, &seen, record, context)
+        },
+        dispersion: Dispersion::of(seen.iter().filter_map(|seen| seen.delta_ms).collect()),
+        excess: None,
+        clients: Vec::new(),
+        slowness: None,
         seen,
         status: context.slots.status_of(block),
         finality: context.slots.finality_of(block.slot),
     }
+}
+
+fn late_alone(block: BlockRef, seen: &[Seen], record: &Record, context: &Context) -> Vec<NodeName> {
+    let clearly = |seen: &&Seen| {
+        let times = record.seen.get(&seen.node);
+        let judged_by = times.and_then(|times| times.import().or(times.of(Source::Gossip)));
+        judged_by.is_some_and(|ms| !context.spec.is_borderline(ms))
+    };
+    let start = context.spec.slot_start(block.slot);
+    let in_sync = |seen: &&Seen| {
+        let node = context.nodes.get(&seen.node);
+        node.is_some_and(|node| !node.was_syncing(start))
+    };
+    let late = seen.iter().filter(|seen| seen.late);
+    late.filter(clearly)
+        .filter(in_sync)
+        .map(|seen| seen.node.clone())
+        .collect()
+}
+
+/// Slots between that have no block but what syncing nodes alone have: they come by branches that nobody follows.
+fn missed_between(
+    blocks: &BTreeMap<BlockRef, Record>,
+    context: &Context,
+    parent: u64,
+    slot: u64,
+) -> u64 {
+    // A far parent makes the walk long: nobody needs the exact number then.
+    const WALKED: u64 = 1_024;
+    let is_of_network = |block: BlockRef| {
+        let start = context.spec.slot_start(block.slot);
+        let syncing = |name| {
+            let node = context.nodes.get(name);
+            node.is_some_and(|node| node.was_syncing(start))
+        };
+        let record = blocks.get(&block);
+        record.is_none_or(|record| record.seen.is_empty() || !record.seen.keys().all(syncing))
+    };
+    let filled = |slot: &u64| {
+        let mut roots = context.tree.at_slot(*slot);
+        roots.any(|root| is_of_network(BlockRef { slot: *slot, root }))
+    };
+    let between = slot.saturating_sub(parent).saturating_sub(1);
+    let walked = (parent + 1..slot).rev().take(WALKED as usize);
+    between - walked.filter(filled).count() as u64
 }
 
 fn seen_at(spec: &ChainSpec, slot: u64, first_seen_ms: Option<i64>) -> DateTime<Utc> {
@@ -286,20 +387,6 @@ fn seen_at(spec: &ChainSpec, slot: u64, first_seen_ms: Option<i64>) -> DateTime<
     start.checked_add_signed(delta).unwrap_or(start)
 }
 
-fn dispersion(mut deltas: Vec<i64>) -> Option<Dispersion> {
-    deltas.sort_unstable();
-    let rank = |percent: usize| {
-        deltas
-            .get((deltas.len() * percent).div_ceil(100).saturating_sub(1))
-            .copied()
-    };
-    Some(Dispersion {
-        p50: rank(50)?,
-        p95: rank(95)?,
-        max: rank(100)?,
-    })
-}
-
 /// Equal where somebody who read the earlier record need not be told: a client's name alone is no news.
 fn fingerprint(block: &NetworkBlock) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -307,19 +394,6 @@ fn fingerprint(block: &NetworkBlock) -> u64 {
         (&seen.node, seen.arrival_ms, seen.late).hash(&mut hasher);
     }
     (block.status, block.finality, block.late, block.parent_root).hash(&mut hasher);
+    (block.missed_between, block.across_split, block.contents).hash(&mut hasher);
     hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let all = dispersion((1..=100).rev().collect()).unwrap();
-        assert_eq!((all.p50, all.p95, all.max), (50, 95, 100));
-        let two = dispersion(vec![0, 40]).unwrap();
-        assert_eq!((two.p50, two.p95, two.max), (0, 40, 40));
-        assert_eq!(dispersion(Vec::new()), None);
-    }
 }

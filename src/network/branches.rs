@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::nodes::NodeName;
-use super::tree::Tree;
+use super::tree::{Fork, Tree};
 use crate::slot::{BlockRef, Root};
 
 /// A branch and the nodes on it; its head is the highest of theirs.
@@ -19,12 +19,14 @@ pub(super) fn branches<'a>(
     tree: &Tree,
     heads: impl Iterator<Item = (&'a NodeName, &'a BlockRef)>,
 ) -> Vec<Branch> {
-    let mut by_head: BTreeMap<BlockRef, BTreeSet<NodeName>> = BTreeMap::new();
+    // Lists first: names that come in order become a set without comparing each with many others.
+    let mut by_head: BTreeMap<BlockRef, Vec<NodeName>> = BTreeMap::new();
     for (node, head) in heads {
-        by_head.entry(*head).or_default().insert(node.clone());
+        by_head.entry(*head).or_default().push(node.clone());
     }
     let mut branches: Vec<Branch> = Vec::new();
     for (head, nodes) in by_head.into_iter().rev() {
+        let nodes = BTreeSet::from_iter(nodes);
         let mut above = branches
             .iter_mut()
             .filter(|branch| tree.is_ancestor(head, branch.head.root) == Some(true));
@@ -37,18 +39,20 @@ pub(super) fn branches<'a>(
     branches
 }
 
-/// The branch the network is on: of those that contain the finalized block the one with most nodes, then the one with
-/// more blocks since they parted, then the higher head, then the higher root, as fork choice breaks its ties.
+/// The branch that most speaks for, without regard to what was said before: of those that contain the finalized block
+/// the one with most nodes, then the one with more blocks since they parted, then the higher head, then the higher root,
+/// as fork choice breaks its ties.
 pub(super) fn canonical<'a>(
     tree: &Tree,
-    branches: &'a [Branch],
+    branches: impl IntoIterator<Item = &'a Branch>,
     finalized: Option<BlockRef>,
 ) -> Option<&'a Branch> {
     let keeps_finality = |branch: &&Branch| {
         finalized
             .is_none_or(|checkpoint| tree.is_ancestor(checkpoint, branch.head.root) != Some(false))
     };
-    branches.iter().filter(keeps_finality).max_by(|one, other| {
+    let branches = branches.into_iter().filter(keeps_finality);
+    branches.max_by(|one, other| {
         let by_nodes = one.nodes.len().cmp(&other.nodes.len());
         by_nodes
             .then_with(|| match tree.fork(one.head.root, other.head.root) {
@@ -72,42 +76,63 @@ pub(super) struct Conflict {
     pub groups: Vec<Branch>,
 }
 
-/// `None` where all agree, or where the links that would tell are missing.
-pub(super) fn conflict(tree: &Tree, branches: &[Branch]) -> Option<Conflict> {
-    let mut groups: Vec<_> = branches.to_vec();
-    groups.sort_by_key(|branch| {
+impl Conflict {
+    /// Who stands with whom, wherever.
+    pub(super) fn sides(&self) -> BTreeSet<BTreeSet<NodeName>> {
+        let groups = self.groups.iter();
+        groups.map(|group| group.nodes.clone()).collect()
+    }
+}
+
+/// How the branches stand to each other.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// All agree, or the links that would tell are missing.
+    Agreed(Vec<Branch>),
+    Parted(Conflict),
+}
+
+/// Of branches that nobody can relate to the largest one for want of links, a conflict says nothing.
+pub(super) fn standing(tree: &Tree, mut branches: Vec<Branch>) -> Standing {
+    branches.sort_by_key(|branch| {
         (
             std::cmp::Reverse(branch.nodes.len()),
             std::cmp::Reverse(branch.head),
         )
     });
-    let reference = groups.first()?.head.root;
-    let mut forks = Vec::new();
-    groups.retain(|branch| {
-        let fork = tree.fork(reference, branch.head.root);
-        let related = fork.is_some();
-        forks.extend(fork);
-        related
-    });
-    if groups.len() < 2 {
-        return None;
-    }
-    // All forks hang on the reference, so the one that leaves it lowest is above all the others.
-    let lowest = forks.into_iter().max_by_key(|fork| fork.old_side.len())?;
-    let base = |branch: &Branch| {
-        tree.lineage(branch.head.root)
-            .take_while(|root| *root != lowest.ancestor)
-            .last()
+    let related: Vec<Option<Fork>> = match branches.as_slice() {
+        [largest, _, ..] => branches
+            .iter()
+            .map(|branch| tree.fork(largest.head.root, branch.head.root))
+            .collect(),
+        _ => Vec::new(),
     };
-    let bases: BTreeSet<_> = groups.iter().filter_map(base).collect();
-    Some(Conflict {
+    if related.iter().flatten().count() < 2 {
+        return Standing::Agreed(branches);
+    }
+    // All forks hang on the largest, so the one that leaves it lowest is above all the others.
+    let forks = related.iter().flatten();
+    let Some(lowest) = forks.max_by_key(|fork| fork.old_side.len()).cloned() else {
+        return Standing::Agreed(branches);
+    };
+    let is_related = |index: usize| related[index].is_some();
+    let base = |(index, branch): (usize, &Branch)| {
+        let above = tree.lineage(branch.head.root);
+        let above = above.take_while(|root| *root != lowest.ancestor);
+        above.last().filter(|_| is_related(index))
+    };
+    let bases: BTreeSet<Root> = branches.iter().enumerate().filter_map(base).collect();
+    let slots = bases.iter().filter_map(|root| Some(tree.get(root)?.slot));
+    let Some(from_slot) = slots.min() else {
+        return Standing::Agreed(branches);
+    };
+    let groups = branches.into_iter().enumerate();
+    let groups = groups.filter(|(index, _)| is_related(*index));
+    Standing::Parted(Conflict {
         ancestor: lowest.ancestor,
         ancestor_slot: lowest.ancestor_slot,
-        from_slot: bases
-            .iter()
-            .filter_map(|root| Some(tree.get(root)?.slot))
-            .min()?,
         bases,
-        groups,
+        from_slot,
+        groups: groups.map(|(_, branch)| branch).collect(),
     })
 }

@@ -7,11 +7,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::arrival::Arrivals;
 use super::head_split::Splits;
+use super::heads::Heads;
+use super::justification::Flips;
+use super::late_run::LateRuns;
+use super::latency::Usual;
+use super::lead::Lead;
 use super::nodes::{Moment, NodeName, Nodes};
+use super::offences::{OffenceKind, Offences};
 use super::reorg::Reorgs;
 use super::slots::Slots;
 use super::tree::{Inserted, Tree};
+use super::triage::Triage;
+use super::votes::Votes;
 use super::{Fact, Observation, Settings, Source};
+use crate::event::DocumentId;
 use crate::slot::{BlockRef, ChainSpec, Root};
 
 /// All that is known of one chain. Nodes of another genesis need another one.
@@ -23,18 +32,32 @@ pub struct Network {
     pub(super) nodes: Nodes,
     /// Heads in force at the time up to which was judged, and of these the last whose parent is known: a head hangs
     /// in the air until somebody serves its block.
-    pub(super) heads: BTreeMap<NodeName, BlockRef>,
+    pub(super) heads: Heads,
     pub(super) linked_heads: BTreeMap<NodeName, BlockRef>,
     pub(super) arrivals: Arrivals,
     pub(super) reorgs: Reorgs,
     pub(super) splits: Splits,
+    /// What the last split looked like, where it looked like anything.
+    pub(super) split_triage: Option<(DocumentId, Triage)>,
+    pub(super) lead: Lead,
     pub(super) slots: Slots,
+    pub(super) votes: Votes,
+    /// Slot and proposer of published slashings.
+    pub(super) slashings: BTreeSet<(u64, u64)>,
+    pub(super) offences: Offences,
+    pub(super) flips: Flips,
+    pub(super) late_runs: LateRuns,
+    pub(super) usual: Usual,
     pub(super) checkpoints: BTreeMap<(u64, Root), BTreeSet<NodeName>>,
     pub(super) finalized: Option<BlockRef>,
     /// The slot in which watching began, and the first that has not ended for the judges.
     pub(super) watched_from: Option<u64>,
     pub(super) open_slot: Option<u64>,
     pub(super) judged_upto: DateTime<Utc>,
+    /// When one of many changed sides last, and whether that began or ended a split was not asked.
+    pub(super) unjudged: Option<DateTime<Utc>>,
+    /// The slot up to which was judged when things were forgotten last.
+    forgotten_at: Option<u64>,
     pub(super) refused: Refused,
 }
 
@@ -47,7 +70,7 @@ pub struct Refused {
     pub too_old: u64,
     /// Another slot or parent for a known root.
     pub contradicting: u64,
-    /// Beyond the limit of nodes or blocks.
+    /// Beyond the limit of nodes, blocks or reorgs.
     pub over_limit: u64,
     /// Head changes whose parent links never became known.
     pub unlinked: u64,
@@ -55,6 +78,9 @@ pub struct Refused {
 
 /// Checkpoints of any node: honest ones are one for each epoch.
 const CHECKPOINTS_LIMIT: usize = 4_096;
+
+/// Slashings remembered: on an honest chain there are a handful in a year.
+const SLASHINGS_LIMIT: usize = 1_024;
 
 /// Times further than this from genesis are no times, and would overflow arithmetic.
 const LIFE_OF_A_CHAIN: TimeDelta = TimeDelta::days(365 * 1000);
@@ -66,17 +92,27 @@ impl Network {
             settings,
             tree: Tree::default(),
             nodes: Nodes::new(),
-            heads: BTreeMap::new(),
+            heads: Heads::default(),
             linked_heads: BTreeMap::new(),
             arrivals: Arrivals::default(),
             reorgs: Reorgs::default(),
             splits: Splits::default(),
+            split_triage: None,
+            lead: Lead::default(),
             slots: Slots::default(),
+            votes: Votes::default(),
+            slashings: BTreeSet::new(),
+            offences: Offences::default(),
+            flips: Flips::default(),
+            late_runs: LateRuns::default(),
+            usual: Usual::default(),
             checkpoints: BTreeMap::new(),
             finalized: None,
             watched_from: None,
             open_slot: None,
             judged_upto: DateTime::<Utc>::MIN_UTC,
+            unjudged: None,
+            forgotten_at: None,
             refused: Refused::default(),
         }
     }
@@ -88,6 +124,7 @@ impl Network {
     pub fn refused(&self) -> Refused {
         Refused {
             unlinked: self.reorgs.unlinked,
+            over_limit: self.refused.over_limit + self.reorgs.over_limit,
             ..self.refused
         }
     }
@@ -142,6 +179,12 @@ impl Network {
                     self.record(block, &name, at, None);
                 }
             }
+            Fact::Contents { block, contents } => {
+                if self.take_block(block, None, None, at) {
+                    self.record(block, &name, at, None);
+                    self.arrivals.record_contents(block, contents);
+                }
+            }
             Fact::Head(head) => self.take_head(&name, head, Moment::new(at, order, head), false),
             Fact::PolledHead(head) => {
                 self.take_head(&name, head, Moment::new(at, order, head), true)
@@ -157,6 +200,35 @@ impl Network {
                 }
             }
             Fact::Finalized { epoch, root } => self.take_checkpoint(name, epoch, root, at),
+            Fact::Justified { epoch, root } => {
+                if let Some(node) = self.nodes.get_mut(&name) {
+                    self.flips.moved |= node.hear_justified(at, epoch, root);
+                }
+            }
+            Fact::Votes { slot, ballot } => {
+                if self.is_plausible(slot, at) {
+                    self.votes.record(slot, &name, at, ballot);
+                }
+            }
+            Fact::Slashing {
+                slot,
+                proposer_index,
+            } => {
+                if self.is_plausible(slot, at) {
+                    let (kind, validators) = (OffenceKind::Proposal, vec![proposer_index]);
+                    self.offences.hear(slot, kind, validators, &name, at);
+                    self.slashings.insert((slot, proposer_index));
+                    if self.slashings.len() > SLASHINGS_LIMIT {
+                        self.slashings.pop_first();
+                    }
+                }
+            }
+            Fact::VoteSlashing { slot, validators } => {
+                if self.is_plausible(slot, at) && !validators.is_empty() {
+                    self.offences
+                        .hear(slot, OffenceKind::Vote, validators, &name, at);
+                }
+            }
         }
     }
 
@@ -195,16 +267,15 @@ impl Network {
         proposer: Option<u64>,
         at: DateTime<Utc>,
     ) -> bool {
-        let newest = self
-            .spec
-            .slot_at(at)
-            .unwrap_or(0)
-            .saturating_add(self.spec.slots_per_epoch);
-        if block.slot > newest {
-            self.refused.future += 1;
-            return false;
-        }
-        self.insert(block, parent, proposer)
+        self.is_plausible(block.slot, at) && self.insert(block, parent, proposer)
+    }
+
+    /// Whether a slot can be spoken of at `at`; counts those that can't.
+    fn is_plausible(&mut self, slot: u64, at: DateTime<Utc>) -> bool {
+        let running = self.spec.slot_at(at).unwrap_or(0);
+        let plausible = slot <= running.saturating_add(self.spec.slots_per_epoch);
+        self.refused.future += u64::from(!plausible);
+        plausible
     }
 
     fn insert(&mut self, block: BlockRef, parent: Option<Root>, proposer: Option<u64>) -> bool {
@@ -220,7 +291,8 @@ impl Network {
             Inserted::Known => true,
             Inserted::New | Inserted::Completed => {
                 self.slots.touch(block.slot);
-                self.arrivals.reopen(block.slot);
+                self.arrivals.reopen(block.slot..=block.slot);
+                self.offences.look_at(&self.tree, block.slot);
                 true
             }
             Inserted::Contradiction => {
@@ -240,6 +312,7 @@ impl Network {
         // History that was filled in has links and no arrivals.
         if block.slot >= self.floor_slot(self.settings.slots_kept) {
             self.arrivals.record(block, node, at, time);
+            self.offences.reopen(block.slot);
         }
     }
 
@@ -262,6 +335,9 @@ impl Network {
         if epoch > current {
             self.refused.future += 1;
         } else if epoch > 0 && root != Root::ZERO {
+            if let Some(node) = self.nodes.get_mut(&name) {
+                node.hear_finalized(at, epoch, root);
+            }
             self.checkpoints
                 .entry((epoch, root))
                 .or_default()
@@ -284,21 +360,32 @@ impl Network {
         }
     }
 
+    /// Once a slot: all floors are slots.
     pub(super) fn forget(&mut self) {
+        let judged = self.spec.slot_at(self.judged_upto).unwrap_or(0);
+        if self.forgotten_at.replace(judged) == Some(judged) {
+            return;
+        }
         let slot = self.floor_slot(self.settings.slots_kept);
         let time = self.floor_time();
         self.tree
             .prune_below(self.floor_slot(self.settings.links_kept));
         self.arrivals.prune_below(slot);
         self.slots.prune_below(slot);
+        self.splits.prune_below(slot);
+        self.offences.prune_below(slot);
+        self.late_runs.prune_below(slot);
         self.reorgs.prune_before(time);
+        self.votes.prune_below(judged);
+        self.slashings.retain(|(of, _)| *of >= slot);
         let epoch = self.spec.epoch_of(slot);
         self.checkpoints.retain(|(of, _), _| *of >= epoch);
         for node in self.nodes.values_mut() {
             node.prune_before(time);
         }
         self.nodes.retain(|_, node| node.last_seen >= Some(time));
-        self.heads.retain(|name, _| self.nodes.contains_key(name));
+        self.usual.retain(&self.nodes);
+        self.heads.retain(|name| self.nodes.contains_key(name));
         self.linked_heads
             .retain(|name, _| self.nodes.contains_key(name));
     }

@@ -4,8 +4,11 @@
 //! come late, repeated and in any order between nodes; a finding is told once, and its document has an id made of what
 //! it says, so that telling it again after a restart stores nothing twice.
 //!
-//! - `tree` parent links, common ancestors · `nodes` what each node said, in its order · `branches` who stands where
-//! - `arrival`, `reorg`, `head_split`, `slots` one kind of finding each · `chain` takes what is heard, `advance` judges it
+//! - `tree` parent links, common ancestors · `nodes` what each node said, in its order · `heads`, `branches` who stands where
+//! - `lead` which branch statuses follow · `moves` who went over in a split · `gaps` blocks passed over because of one
+//! - `arrival`, `reorg`, `head_split`, `slots`, `offences`, `justification`, `late_run` one kind of finding each ·
+//!   `latency` what is usual for a node, a client, a block of a size · `chain` takes what is heard, `advance` judges it
+//! - `votes` who named which block · `triage` attack or bug, with the evidence
 //! - `documents` the findings as documents, with the list of their fields
 
 mod advance;
@@ -13,24 +16,40 @@ mod arrival;
 mod branches;
 mod chain;
 mod documents;
+mod gaps;
 mod head_split;
+mod heads;
+mod justification;
+mod late_run;
+mod latency;
+mod lead;
+mod moves;
 mod nodes;
+mod offences;
 mod reorg;
 mod slots;
 mod tree;
+pub mod triage;
+mod votes;
 
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
 
-pub use arrival::{Dispersion, NetworkBlock, Seen};
+pub use arrival::{NetworkBlock, Seen};
 pub use chain::{Network, Refused};
 pub use head_split::{Group, HeadSplit, Step};
+pub use justification::{Checkpoint, JustificationFlip, NodeFlips};
+pub use late_run::{LateBlock, LateRun};
+pub use latency::{ClientLatency, Dispersion, Slowness};
+pub use moves::{Absence, Move, Moves};
 pub use nodes::{NodeName, ReportedReorg};
+pub use offences::{Offence, OffenceBlock, OffenceKind};
 pub use reorg::{NodeReorg, Reorg};
 pub use slots::{Finality, SlotStatus, Status};
 pub use tree::{Fork, Tree};
+pub use votes::Ballot;
 
 use crate::slot::{BlockRef, Root};
 
@@ -61,6 +80,11 @@ pub enum Fact {
         parent_root: Root,
         proposer_index: Option<u64>,
     },
+    /// The node served a block: what is in it.
+    Contents {
+        block: BlockRef,
+        contents: Contents,
+    },
     /// The node's stream said that this is its head now.
     Head(BlockRef),
     /// The node answered, asked for its head. Fills in where the stream is silent.
@@ -74,6 +98,49 @@ pub enum Fact {
         epoch: u64,
         root: Root,
     },
+    /// The checkpoint justified by the node's head.
+    Justified {
+        epoch: u64,
+        root: Root,
+    },
+    /// The votes for a slot that the node saw pass. Further ones for the slot have another time.
+    Votes {
+        slot: u64,
+        ballot: Ballot,
+    },
+    /// A slashing was published: the proposer made two blocks for the slot.
+    Slashing {
+        slot: u64,
+        proposer_index: u64,
+    },
+    /// A slashing was published: these validators cast two votes that contradict each other.
+    VoteSlashing {
+        slot: u64,
+        validators: Vec<u64>,
+    },
+}
+
+/// What is in a block, as far as it matters between nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Contents {
+    /// SSZ bytes of the signed block.
+    pub size_bytes: Option<u64>,
+    pub blobs: Option<u64>,
+    /// Set bits of the sync aggregate, and how many there are.
+    pub sync_participants: Option<u64>,
+    pub sync_size: Option<u64>,
+}
+
+impl Contents {
+    /// What either says. A root has one content; of two that differ the larger is taken, whoever speaks first.
+    fn merged(self, other: Self) -> Self {
+        Self {
+            size_bytes: self.size_bytes.max(other.size_bytes),
+            blobs: self.blobs.max(other.blobs),
+            sync_participants: self.sync_participants.max(other.sync_participants),
+            sync_size: self.sync_size.max(other.sync_size),
+        }
+    }
 }
 
 /// How a block's arrival was noticed, in the order of preference.
@@ -113,6 +180,9 @@ pub enum Finding {
     Reorg(Reorg),
     Split(HeadSplit),
     Slot(SlotStatus),
+    Offence(Offence),
+    Flip(JustificationFlip),
+    LateRun(LateRun),
 }
 
 /// How findings are made. Durations in slots follow the chain's slot length.
@@ -140,6 +210,8 @@ pub struct Settings {
     pub nodes_limit: usize,
     /// Blocks remembered, all branches: a flood of invented blocks ends here.
     pub blocks_limit: usize,
+    /// How long after a reorg its triage is gone over: votes are told slots after they were cast.
+    pub triage_slots: u64,
 }
 
 impl Default for Settings {
@@ -152,10 +224,12 @@ impl Default for Settings {
             link_slots: 4,
             live_slots: 8,
             behind_slots: 32,
-            slots_kept: 256,
+            // Over an hour on mainnet: an agent that was away for so long still changes the record.
+            slots_kept: 384,
             links_kept: 32_768,
             nodes_limit: 4_096,
             blocks_limit: 131_072,
+            triage_slots: 6,
         }
     }
 }

@@ -16,6 +16,9 @@ pub type NodeName = Arc<str>;
 /// Statuses and reports kept per node: they are looked up seconds after they came.
 const RECENT: usize = 256;
 
+/// Finalized checkpoints kept per node, one for each epoch.
+const FINALIZED_LIMIT: usize = 16;
+
 /// Heads kept per node, beyond any honest rate over the slots kept.
 const HEADS_LIMIT: usize = 16_384;
 
@@ -32,7 +35,10 @@ pub(super) struct Node {
     streamed: BTreeMap<Moment, BlockRef>,
     polled: BTreeMap<Moment, BlockRef>,
     statuses: BTreeMap<DateTime<Utc>, bool>,
-    reports: BTreeMap<DateTime<Utc>, BTreeSet<ReportedReorg>>,
+    justified: BTreeMap<DateTime<Utc>, (u64, Root)>,
+    /// When it first said so.
+    finalized: BTreeMap<(u64, Root), DateTime<Utc>>,
+    reports: BTreeSet<(DateTime<Utc>, ReportedReorg)>,
 }
 
 /// When something happened at a node. The order tells events of one instant apart: all lines of a chunk carry one time.
@@ -46,7 +52,7 @@ pub(super) struct Moment {
 }
 
 /// A client's own `chain_reorg`, of which not even the field names can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ReportedReorg {
     pub slot: u64,
     pub depth: u64,
@@ -88,8 +94,50 @@ impl Node {
         }
     }
 
+    /// Returns whether it is something else than what was justified just before.
+    pub(super) fn hear_justified(&mut self, at: DateTime<Utc>, epoch: u64, root: Root) -> bool {
+        let before = self.justified.range(..at).next_back();
+        let moved = before.is_none_or(|(_, before)| *before != (epoch, root));
+        self.justified.insert(at, (epoch, root));
+        if self.justified.len() > RECENT {
+            self.justified.pop_first();
+        }
+        moved
+    }
+
+    /// Epochs and roots of the checkpoints that its head justified, in order of time.
+    pub(super) fn justified_since(
+        &self,
+        since: DateTime<Utc>,
+    ) -> impl Iterator<Item = (DateTime<Utc>, (u64, Root))> + '_ {
+        self.justified
+            .range(since..)
+            .map(|(at, checkpoint)| (*at, *checkpoint))
+    }
+
+    /// The last that its head had justified at `at`, as far as it said.
+    pub(super) fn justified_at(&self, at: DateTime<Utc>) -> Option<(u64, Root)> {
+        let before = self.justified.range(..=at).next_back();
+        before.map(|(_, checkpoint)| *checkpoint)
+    }
+
+    pub(super) fn hear_finalized(&mut self, at: DateTime<Utc>, epoch: u64, root: Root) {
+        let first = self.finalized.entry((epoch, root)).or_insert(at);
+        *first = at.min(*first);
+        if self.finalized.len() > FINALIZED_LIMIT {
+            self.finalized.pop_first();
+        }
+    }
+
+    /// The highest that it had finalized at `at`.
+    pub(super) fn finalized_at(&self, at: DateTime<Utc>) -> Option<(u64, Root)> {
+        let mut newest_first = self.finalized.iter().rev();
+        let known = newest_first.find(|(_, since)| **since <= at);
+        known.map(|(checkpoint, _)| *checkpoint)
+    }
+
     pub(super) fn hear_reorg(&mut self, at: DateTime<Utc>, report: ReportedReorg) {
-        self.reports.entry(at).or_default().insert(report);
+        self.reports.insert((at, report));
         if self.reports.len() > RECENT {
             self.reports.pop_first();
         }
@@ -100,6 +148,12 @@ impl Node {
             .range(..=Moment::end_of(at))
             .next_back()
             .map(|(_, head)| *head)
+    }
+
+    /// The heads that it took since `since`.
+    pub(super) fn heads_since(&self, since: DateTime<Utc>) -> impl Iterator<Item = BlockRef> {
+        let heads = self.heads.range(Moment::start_of(since)..);
+        heads.map(|(_, head)| *head)
     }
 
     /// The last sync state said before `at`, else the first one after it.
@@ -120,14 +174,14 @@ impl Node {
         let at = change.moment.at;
         let old = change.old.map(|head| head.root);
         let mut best: Option<((usize, TimeDelta), ReportedReorg)> = None;
-        for (time, reports) in self.reports.range(at - within..=at + within) {
-            for report in reports {
-                let names_new = report.new_head == Some(change.new.root);
-                let misses = 2 - usize::from(report.old_head == old) - usize::from(names_new);
-                let rank = (misses, (*time - at).abs());
-                if misses < 2 && best.is_none_or(|(known, _)| rank < known) {
-                    best = Some((rank, *report));
-                }
+        let first = (at - within, ReportedReorg::default());
+        let near = self.reports.range(first..);
+        for (time, report) in near.take_while(|(time, _)| *time <= at + within) {
+            let names_new = report.new_head == Some(change.new.root);
+            let misses = 2 - usize::from(report.old_head == old) - usize::from(names_new);
+            let rank = (misses, (*time - at).abs());
+            if misses < 2 && best.is_none_or(|(known, _)| rank < known) {
+                best = Some((rank, *report));
             }
         }
         best.map(|(_, report)| report)
@@ -178,16 +232,12 @@ impl Node {
         changes
     }
 
-    /// Forgets heads before `floor`, but not the one that was in force then.
+    /// Forgets what was before `floor`, but not what was in force then.
     pub(super) fn prune_before(&mut self, floor: DateTime<Utc>) {
-        let first = self
-            .heads
-            .range(..Moment::start_of(floor))
-            .next_back()
-            .map(|(moment, _)| *moment);
-        if let Some(first) = first {
-            self.heads = self.heads.split_off(&first);
-        }
+        keep_from(&mut self.heads, &Moment::start_of(floor));
+        keep_from(&mut self.statuses, &floor);
+        keep_from(&mut self.justified, &floor);
+        self.reports = self.reports.split_off(&(floor, ReportedReorg::default()));
     }
 
     /// Whether the head was in force, or became so by the stream, less than `patience` away from a poll.
@@ -277,6 +327,18 @@ impl Moment {
     }
 }
 
+/// Takes away what lies before `floor`, all but the last of it.
+fn keep_from<K: Ord + Copy, V>(timeline: &mut BTreeMap<K, V>, floor: &K) {
+    let in_force = timeline.range(..floor).next_back().map(|(at, _)| *at);
+    let Some(in_force) = in_force else { return };
+    while timeline
+        .first_key_value()
+        .is_some_and(|(at, _)| *at < in_force)
+    {
+        timeline.pop_first();
+    }
+}
+
 /// The clients of some nodes.
 pub(super) fn clients<'a>(
     nodes: &Nodes,
@@ -286,4 +348,40 @@ pub(super) fn clients<'a>(
         .into_iter()
         .filter_map(|name| nodes.get(name)?.client.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_in_force_is_kept_and_all_before_it_forgotten() {
+        let at = |second: i64| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        let name: NodeName = Arc::from("a");
+        let mut node = Node::default();
+        for second in 0..100 {
+            let block = BlockRef {
+                slot: second as u64,
+                root: Root([second as u8; 32]),
+            };
+            node.hear_head(Moment::new(at(second), 0, block), block, false);
+            node.hear_status(at(second), second < 50);
+            node.hear_justified(at(second), second as u64, block.root);
+            node.hear_reorg(at(second), ReportedReorg::default());
+        }
+        node.take_changes(&name, at(100), TimeDelta::zero());
+        node.prune_before(at(90));
+        let kept = [
+            node.heads.len(),
+            node.statuses.len(),
+            node.justified.len(),
+            node.reports.len(),
+        ];
+        assert_eq!(kept, [11, 11, 11, 10]);
+        assert_eq!(node.head_at(at(89)).map(|head| head.slot), Some(89));
+        // Silent since: the last word holds.
+        node.prune_before(at(1_000));
+        assert_eq!(node.head_at(at(1_000)).map(|head| head.slot), Some(99));
+        assert!(!node.was_syncing(at(1_000)) && node.reports.is_empty());
+    }
 }

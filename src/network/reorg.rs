@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::nodes::{HeadChange, NodeName, Nodes, ReportedReorg};
 use super::tree::{Fork, Tree};
+use super::triage::Triage;
 use crate::slot::{BlockRef, ChainSpec, Root};
 
 /// A change of head that left blocks behind, joined over the nodes that made it.
@@ -27,6 +28,11 @@ pub struct Reorg {
     pub confirmed: bool,
     /// Every node that made it was catching up.
     pub sync_artefact: bool,
+    /// One node was on the branch dropped, while two or more were not: its business and not the network's. With two
+    /// nodes alone nobody can say which of them that is.
+    pub lone: bool,
+    /// Attack or bug, by what was known when it was told.
+    pub triage: Triage,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +51,8 @@ pub(super) struct Context<'a> {
     pub quorum: usize,
     /// How long to wait for missing parent links.
     pub patience: TimeDelta,
+    /// How long after it an event is gone over.
+    pub review: TimeDelta,
     /// Slots a node must trail another's head to count as catching up.
     pub behind_slots: u64,
 }
@@ -57,9 +65,14 @@ pub(super) struct Reorgs {
     touched: BTreeSet<Key>,
     /// Head changes given up because no link ever told whether they were reorgs.
     pub unlinked: u64,
+    /// Beyond the limit of what is remembered.
+    pub over_limit: u64,
 }
 
 type Key = (Root, Root, u32);
+
+/// Changes of head remembered: a node that goes over and back all the time ends here.
+const EVENTS_LIMIT: usize = 8_192;
 
 /// Head changes that may wait for links at one time.
 const WAITING_LIMIT: usize = 65_536;
@@ -100,14 +113,25 @@ impl Reorgs {
         }
     }
 
-    /// Judges what can be judged, and returns the events that are new or have gained nodes.
-    pub(super) fn judge(&mut self, context: &Context, now: DateTime<Utc>) -> Vec<Reorg> {
+    /// Judges what can be judged, and returns the events that are new, have gained nodes, or look different since then.
+    pub(super) fn judge(
+        &mut self,
+        context: &Context,
+        now: DateTime<Utc>,
+        triage: impl Fn(&Reorg) -> Triage,
+    ) -> Vec<Reorg> {
+        // Most nodes make the same change.
+        let mut forks = HashMap::new();
         for change in std::mem::take(&mut self.waiting) {
             let Some(old) = change.old else { continue };
             let overdue = now - change.moment.at >= context.patience;
-            match context.tree.fork(old.root, change.new.root) {
+            let fork = forks
+                .entry((old.root, change.new.root))
+                .or_insert_with(|| context.tree.fork(old.root, change.new.root));
+            match fork {
                 Some(fork) if fork.old_side.is_empty() => {}
                 Some(fork) if fork.ancestor_slot.is_some() || overdue => {
+                    let fork = fork.clone();
                     self.join(context, old, &change, Some(fork));
                 }
                 // Another block of the same or an older slot can't descend from the old head.
@@ -118,7 +142,29 @@ impl Reorgs {
                 _ => self.waiting.push_back(change),
             }
         }
-        let touched = std::mem::take(&mut self.touched);
+        let mut touched = std::mem::take(&mut self.touched);
+        for (key, reorg) in &mut self.events {
+            let told = touched.contains(key);
+            if told {
+                let in_sync = reorg
+                    .nodes
+                    .values()
+                    .filter(|node| !node.catching_up)
+                    .count();
+                reorg.confirmed = in_sync >= reorg.quorum;
+                reorg.sync_artefact = in_sync == 0;
+            }
+            if told || now - reorg.at() <= context.review {
+                let triage = triage(reorg);
+                let seen = &triage.evidence;
+                let lone = seen.followed < 2 && reorg.nodes.len() < 2 && seen.never_followed > 1;
+                if told || triage.class != reorg.triage.class || lone != reorg.lone {
+                    reorg.triage = triage;
+                    reorg.lone = lone;
+                    touched.insert(*key);
+                }
+            }
+        }
         touched.iter().filter_map(|key| self.tell(key)).collect()
     }
 
@@ -134,12 +180,14 @@ impl Reorgs {
         let Some(node) = context.nodes.get(&change.node) else {
             return;
         };
-        let count = self
-            .occurrences
-            .entry((change.node.clone(), old.root, change.new.root))
-            .or_default();
-        let key = (old.root, change.new.root, *count);
-        *count += 1;
+        let made = (change.node.clone(), old.root, change.new.root);
+        let before = self.occurrences.get(&made).copied().unwrap_or(0);
+        let key = (old.root, change.new.root, before);
+        if self.events.len() >= EVENTS_LIMIT && !self.events.contains_key(&key) {
+            self.over_limit += 1;
+            return;
+        }
+        self.occurrences.insert(made, before + 1);
         let slot = TimeDelta::milliseconds(context.spec.slot_duration_ms as i64);
         let reorg = self.events.entry(key).or_insert_with(|| Reorg {
             old_head: old,
@@ -151,6 +199,8 @@ impl Reorgs {
             quorum: context.quorum,
             confirmed: false,
             sync_artefact: false,
+            lone: false,
+            triage: Triage::default(),
         });
         reorg.branches = reorg.branches.take().or(fork);
         reorg.nodes.insert(
@@ -164,13 +214,6 @@ impl Reorgs {
             },
         );
         reorg.quorum = context.quorum;
-        reorg.confirmed = reorg
-            .nodes
-            .values()
-            .filter(|node| !node.catching_up)
-            .count()
-            >= context.quorum;
-        reorg.sync_artefact = reorg.nodes.values().all(|node| node.catching_up);
         self.touched.insert(key);
     }
 
@@ -184,13 +227,21 @@ impl Reorgs {
 
 /// No other node stood where this one did, and one of them was far ahead: it was catching up without saying so.
 fn far_behind_alone(context: &Context, old: BlockRef, change: &HeadChange) -> bool {
+    let ahead = old.slot.saturating_add(context.behind_slots);
+    // Nobody's head is above the highest block: the usual case, and told without a look at every other node.
+    if context.tree.highest_slot() < Some(ahead) {
+        return false;
+    }
     let others = context
         .nodes
         .iter()
         .filter(|(name, _)| **name != change.node);
-    let heads: Vec<_> = others
-        .filter_map(|(_, node)| node.head_at(change.moment.at))
-        .collect();
-    let ahead = old.slot.saturating_add(context.behind_slots);
-    heads.iter().all(|head| head.root != old.root) && heads.iter().any(|head| head.slot >= ahead)
+    let mut is_trailing = false;
+    for head in others.filter_map(|(_, node)| node.head_at(change.moment.at)) {
+        if head.root == old.root {
+            return false;
+        }
+        is_trailing |= head.slot >= ahead;
+    }
+    is_trailing
 }

@@ -28,6 +28,8 @@ pub struct SlotStatus {
     pub status: Status,
     /// The block of the slot; of several orphans the one with the lowest root.
     pub root: Option<Root>,
+    /// Of that block.
+    pub proposer_index: Option<u64>,
     pub finality: Finality,
     /// Counts the statuses of this slot.
     pub revision: u32,
@@ -140,12 +142,12 @@ impl Slots {
             for gap in (block.slot.saturating_add(1).max(first)..above).rev() {
                 let orphan = tree.at_slot(gap).next();
                 let status = orphan.map_or(Status::Missed, |_| Status::Orphaned);
-                self.set(gap, status, orphan, finality);
+                self.set(tree, gap, status, orphan, finality);
             }
             if block.slot < first {
                 return;
             }
-            let same = self.set(block.slot, Status::Canonical, Some(root), finality);
+            let same = self.set(tree, block.slot, Status::Canonical, Some(root), finality);
             if same && touched.is_none_or(|lowest| lowest >= block.slot) {
                 return; // the chain below is what it was
             }
@@ -154,7 +156,14 @@ impl Slots {
     }
 
     /// Returns whether it was so already.
-    fn set(&mut self, slot: u64, status: Status, root: Option<Root>, finality: Finality) -> bool {
+    fn set(
+        &mut self,
+        tree: &Tree,
+        slot: u64,
+        status: Status,
+        root: Option<Root>,
+        finality: Finality,
+    ) -> bool {
         let before = self.statuses.get(&slot);
         if before.is_some_and(|before| {
             (before.status, before.root, before.finality) == (status, root, finality)
@@ -165,6 +174,7 @@ impl Slots {
             slot,
             status,
             root,
+            proposer_index: root.and_then(|root| tree.get(&root)?.proposer_index),
             finality,
             revision: before.map_or(0, |before| before.revision + 1),
         };

@@ -147,6 +147,11 @@ impl Tree {
         self.by_slot.get(&slot).into_iter().flatten().copied()
     }
 
+    /// The slot of the highest block, on whatever branch.
+    pub fn highest_slot(&self) -> Option<u64> {
+        self.by_slot.last_key_value().map(|(slot, _)| *slot)
+    }
+
     pub fn len(&self) -> usize {
         self.blocks.len()
     }
@@ -157,12 +162,14 @@ impl Tree {
 
     /// Forgets blocks below `slot`.
     pub fn prune_below(&mut self, slot: u64) {
-        let kept = self.by_slot.split_off(&slot);
-        for root in std::mem::replace(&mut self.by_slot, kept)
-            .into_values()
-            .flatten()
+        while let Some(oldest) = self
+            .by_slot
+            .first_entry()
+            .filter(|entry| *entry.key() < slot)
         {
-            self.blocks.remove(&root);
+            for root in oldest.remove() {
+                self.blocks.remove(&root);
+            }
         }
     }
 }

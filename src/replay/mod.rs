@@ -1,16 +1,27 @@
 //! `ethmon replay DIR…`: recorded node data through the core that runs live, as one JSON report for each directory.
 //!
-//! - `files` lines of recordings, whole or damaged · `sse`, `rest` what a line says · `recording` a directory
+//! - `layout` which file holds what · `files` lines of recordings, whole or damaged · `stamp`, `stream`, `rest`, `blocks`,
+//!   `logs` what a line says, by the agent's own readers · `votes` votes counted
+//! - `clock` the chain's clock · `node` one node's files · `links` what holds whenever it was read · `recording` all of it
 //! - `report` what the core found
 //!
-//! A directory holds a folder `node-NAME` for each node. Everything in it may be missing, cut off or damaged: what is
-//! there is used, what is not is counted and named on standard error.
+//! Everything may be missing, cut off or damaged: what is there is used, what is not is counted and named on standard
+//! error, with the file and the first line.
 
+mod blocks;
+mod clock;
 mod files;
+pub mod fuzz;
+mod layout;
+mod links;
+mod logs;
+mod node;
 mod recording;
 mod report;
 mod rest;
-mod sse;
+mod stamp;
+mod stream;
+mod votes;
 
 #[cfg(test)]
 mod tests;
@@ -24,32 +35,63 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::alert;
 use crate::network::{Fact, Finding, Network, Settings};
 use crate::rules;
+pub use clock::Options;
 use files::Troubles;
 use recording::Recording;
 use report::Report;
 
-/// Replays each directory and writes one line of JSON for each; what could not be used is named on standard error.
-pub fn run(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<()> {
-    let troubles = replay_all(dirs, out)?;
+/// Replays each directory and writes one line of JSON for each recording in it; what could not be used is named on
+/// standard error. A recording that cannot be replayed does not keep the others from it.
+pub fn run(dirs: &[PathBuf], options: &Options, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (troubles, failed) = replay_all(dirs, options, out)?;
+    let err = &mut std::io::stderr().lock();
     troubles
-        .write_to(&mut std::io::stderr().lock())
-        .context("cannot write to standard error")
+        .write_to(err)
+        .context("cannot write to standard error")?;
+    let mut failed = failed.into_iter();
+    let Some(last) = failed.next_back() else {
+        return Ok(());
+    };
+    for error in failed {
+        writeln!(err, "{error:#}").context("cannot write to standard error")?;
+    }
+    Err(last)
 }
 
-fn replay_all(dirs: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Troubles> {
-    let mut troubles = Troubles::default();
+fn replay_all(
+    dirs: &[PathBuf],
+    options: &Options,
+    out: &mut dyn Write,
+) -> anyhow::Result<(Troubles, Vec<anyhow::Error>)> {
+    let (mut troubles, mut failed) = (Troubles::default(), Vec::new());
     for dir in dirs {
-        let report = replay(dir, &mut troubles)
-            .with_context(|| format!("cannot replay {}", dir.display()))?;
-        serde_json::to_writer(&mut *out, &report).context("cannot write the report")?;
-        writeln!(out).context("cannot write the report")?;
+        let found = match layout::recordings(dir) {
+            Ok(found) => found,
+            Err(error) => {
+                failed.push(error.context(format!("cannot replay {}", dir.display())));
+                continue;
+            }
+        };
+        for path in found {
+            let report = replay(&path, options, &mut troubles);
+            match report.with_context(|| format!("cannot replay {}", path.display())) {
+                Ok(report) => {
+                    // Of several in one directory each says which it is.
+                    let name = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy();
+                    let report = report.named(&name);
+                    serde_json::to_writer(&mut *out, &report).context("cannot write the report")?;
+                    writeln!(out).context("cannot write the report")?;
+                }
+                Err(error) => failed.push(error),
+            }
+        }
     }
     out.flush().context("cannot write the report")?;
-    Ok(troubles)
+    Ok((troubles, failed))
 }
 
-fn replay(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Report> {
-    let recording = Recording::load(dir, troubles)?;
+fn replay(dir: &Path, options: &Options, troubles: &mut Troubles) -> anyhow::Result<Report> {
+    let recording = Recording::load(dir, options, troubles)?;
     let mut network = Network::new(recording.spec.clone(), settings());
     let findings = judge(&recording, &mut network);
     let refused = network.refused();
@@ -91,7 +133,7 @@ fn alerts(recording: &Recording, findings: &[Told]) -> Vec<alert::Alert> {
     let rules = rules::shipped();
     let patience = rules
         .iter()
-        .map(|rule| rule.lookback(spec))
+        .map(|rule| rule.patience(spec))
         .max()
         .unwrap_or_default();
     let arrival = |told: &Told| alert::Arrival {
@@ -112,6 +154,7 @@ fn alerts(recording: &Recording, findings: &[Told]) -> Vec<alert::Alert> {
         from: first.at,
         to: last.at + patience,
         tick: TimeDelta::seconds(1),
+        idle_tick: TimeDelta::minutes(1),
         restart_at: None,
     };
     alert::alerts(&alert::simulate(&rules, &arrivals, &run))
@@ -149,6 +192,9 @@ fn judge(recording: &Recording, network: &mut Network) -> Vec<Told> {
         {
             network.learn(block, parent_root, proposer_index);
         }
+    }
+    for (block, parent_root, proposer_index) in &recording.links {
+        network.learn(*block, *parent_root, *proposer_index);
     }
     let mut next = None;
     for observation in &recording.observations {

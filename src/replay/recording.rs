@@ -1,20 +1,24 @@
 //! A directory of recorded nodes, read into the observations that a live network would have given.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::files::{Troubles, each_line};
-use super::rest::Answer;
-use super::sse::Frames;
-use crate::chain_spec::{from_rest_at_epoch, unsigned};
-use crate::network::{Fact, Observation, Source};
-use crate::slot::{BlockRef, ChainSpec, Root};
+use super::blocks;
+use super::clock::{self, Options, Stated};
+use super::files::{Troubles, each_line, whole};
+use super::layout::Layout;
+use super::links::{Link, Links};
+use super::node::{self, Node};
+use crate::chain_spec::unsigned;
+use crate::network::{Fact, Observation};
+use crate::slot::{ChainSpec, Root};
+
+/// Nearly all times: but for one in so many at either end.
+const STRAYS_AMONG: usize = 20;
 
 /// What the nodes of one chain said, in the order in which it was received.
 #[derive(Debug)]
@@ -22,219 +26,191 @@ pub(super) struct Recording {
     pub(super) spec: ChainSpec,
     pub(super) nodes: Vec<String>,
     pub(super) observations: Vec<Observation>,
+    /// Links that hold whenever they were read.
+    pub(super) links: Vec<Link>,
     /// The last slot that was recorded to its end.
     pub(super) last_slot: u64,
     pub(super) ended_at: DateTime<Utc>,
 }
 
-/// One node's folder, before the chain's clock is known.
-struct NodeFolder {
-    name: String,
-    path: PathBuf,
-    client: Option<String>,
-    genesis: Option<Value>,
-    spec: Option<Value>,
-    heard: Vec<(DateTime<Utc>, Fact)>,
-}
-
-/// A line of `heads.ndjson`: the head whenever it changed, or that nobody answered.
-#[derive(Deserialize)]
-struct PolledHead {
-    t0_ns: i64,
-    t1_ns: i64,
-    #[serde(flatten)]
-    head: BTreeMap<String, Value>,
-}
-
 impl Recording {
-    pub(super) fn load(dir: &Path, troubles: &mut Troubles) -> anyhow::Result<Self> {
-        let run = read_run(dir, troubles);
-        let mut folders = node_folders(dir)?;
-        for folder in &mut folders {
-            folder.read_rest(troubles);
-            if folder.client.is_none() {
-                folder.client = client_in(&run, &folder.name);
+    pub(super) fn load(
+        dir: &Path,
+        options: &Options,
+        troubles: &mut Troubles,
+    ) -> anyhow::Result<Self> {
+        let mut layout = Layout::of(dir, troubles)?;
+        let run = read_run(dir, &layout, troubles);
+        let nodes = std::mem::take(&mut layout.nodes).into_iter();
+        let mut nodes: Vec<_> = nodes.map(|(name, files)| Node::new(name, files)).collect();
+        for node in &mut nodes {
+            node.read_answers(troubles);
+            if node.client.is_none() {
+                node.client = client_in(&run, &node.name);
             }
         }
-        let genesis = common_genesis(&folders);
-        folders.retain(|folder| {
-            let same = folder
-                .genesis_root()
-                .is_none_or(|root| Some(root) == genesis);
-            troubles.add(
-                &folder.path,
-                "of another chain, not compared",
-                u64::from(!same),
-            );
+        let genesis = common_genesis(&nodes);
+        nodes.retain(|node| {
+            let same = node.genesis_root().is_none_or(|root| Some(root) == genesis);
+            let strange = u64::from(!same);
+            troubles.add(&node.files.path, "of another chain, not compared", strange);
             same
         });
-        let spec = chain_spec(&folders, &run)?;
+        let end_slot = unsigned(&run["end_slot"]);
+        let mut links = Links::default();
+        let mut stated = Stated {
+            run,
+            ..Stated::default()
+        };
+        read_shared(&layout, &mut links, &mut stated, troubles);
+        let spec = chain_spec(&nodes, stated, options)?;
 
         let mut observations = Vec::new();
-        for folder in &mut folders {
-            folder.read_stream(&spec, troubles);
-            folder.read_heads(&spec, troubles);
-            folder.read_blocks(&spec, troubles);
-            observations.extend(folder.observations());
+        for node in &mut nodes {
+            node.read_times(&spec, troubles);
+            links.take(
+                std::mem::take(&mut node.links),
+                std::mem::take(&mut node.unnamed),
+            );
+            observations.extend(node.observations());
         }
-        observations.sort_by(|one, other| {
-            (one.at, &one.node, one.order).cmp(&(other.at, &other.node, other.order))
-        });
-        let ended_at = observations.last().context("nothing in it can be read")?.at;
+        sort(&mut observations);
+        drop_strays(&mut observations, dir, troubles);
+        let last = observations
+            .last()
+            .context("nothing with a time in it can be read")?;
+        let ended_at = last.at;
+        let (links, contents) = links.settle(&observations, &layout.logs, dir, troubles);
+        observations.extend(contents);
+        sort(&mut observations);
+        for observation in &mut observations {
+            if let Fact::Contents { contents, .. } = &mut observation.fact {
+                // As live: the bits are as many as there are seats, or the block is of another preset.
+                contents.sync_size = contents
+                    .sync_size
+                    .map(|bits| bits.min(spec.sync_committee_size));
+            }
+        }
         let last_ended = spec.slot_at(ended_at).unwrap_or(0).saturating_sub(1);
+        // Slots that nobody asked for, where asking is all there was, are not missed.
+        let asked_up_to = nodes.iter().map(|node| node.asked_up_to);
+        let asked_up_to = asked_up_to
+            .collect::<Option<Vec<_>>>()
+            .and_then(|all| all.into_iter().max());
+        let last_ended = asked_up_to.map_or(last_ended, |asked| asked.min(last_ended));
         Ok(Self {
-            last_slot: unsigned(&run["end_slot"]).unwrap_or(last_ended),
-            nodes: folders.into_iter().map(|folder| folder.name).collect(),
+            last_slot: end_slot.unwrap_or(last_ended),
+            nodes: nodes.into_iter().map(|node| node.name).collect(),
             spec,
             observations,
+            links,
             ended_at,
         })
     }
 }
 
-impl NodeFolder {
-    fn read_rest(&mut self, troubles: &mut Troubles) {
-        let path = self.path.clone();
-        each_line(&path, "rest.ndjson", troubles, |line| {
-            let answer = Answer::parse(line)?;
-            let told = answer.told()?;
-            self.genesis = self.genesis.take().or(told.genesis);
-            self.spec = self.spec.take().or(told.spec);
-            self.client = self.client.take().or(told.version);
-            let at = answer.at();
-            self.heard
-                .extend(told.facts.into_iter().map(|fact| (at, fact)));
-            Ok(())
-        });
-    }
-
-    fn read_stream(&mut self, spec: &ChainSpec, troubles: &mut Troubles) {
-        let mut frames = Frames::default();
-        let path = self.path.clone();
-        each_line(&path, "sse.tsv", troubles, |line| {
-            if let Some(frame) = frames.push(line)? {
-                let facts = frame.facts(spec)?;
-                self.heard
-                    .extend(facts.into_iter().map(|fact| (frame.at, fact)));
-            }
-            Ok(())
-        });
-        troubles.add(
-            &path.join("sse.tsv"),
-            "event cut off at the end",
-            u64::from(frames.is_cut_off()),
-        );
-    }
-
-    /// A head that changed between two polls is a sighting of its block; the first one of all, or after a time without
-    /// answers, may be old.
-    fn read_heads(&mut self, spec: &ChainSpec, troubles: &mut Troubles) {
-        let mut before = None;
-        let path = self.path.clone();
-        each_line(&path, "heads.ndjson", troubles, |line| {
-            let poll: PolledHead =
-                serde_json::from_slice(line).map_err(|_| "line is no polled head")?;
-            let (Some(slot), Some(root)) = (
-                poll.head.get("slot"),
-                poll.head.get("root").and_then(Value::as_str),
-            ) else {
-                before = None;
-                return Ok(());
-            };
-            let block = BlockRef {
-                slot: unsigned(slot).ok_or("line is no polled head")?,
-                root: root.parse().map_err(|_| "line is no polled head")?,
-            };
-            let at = DateTime::from_timestamp_nanos(poll.t1_ns);
-            self.heard.push((at, Fact::PolledHead(block)));
-            let changed = before.replace(block).is_some_and(|before| before != block);
-            let arrival_ms = changed.then(|| spec.arrival_ms(block.slot, at, 0.0));
-            self.heard.push((at, seen_by_asking(block, arrival_ms)));
-            if poll.t1_ns.saturating_sub(poll.t0_ns) / 1_000_000 > spec.slot_duration_ms as i64 {
-                return Err("answer took longer than a slot");
-            }
-            Ok(())
-        });
-    }
-
-    /// Each block was asked for the moment its event came, so the time of asking stands for an event that is missing.
-    fn read_blocks(&mut self, spec: &ChainSpec, troubles: &mut Troubles) {
-        let path = self.path.clone();
-        each_line(&path, "blocks.ndjson", troubles, |line| {
-            let answer = Answer::parse(line)?;
-            let told = answer.told()?;
-            for fact in told.facts {
-                if let Fact::Block { block, .. } = fact {
-                    let arrival_ms = spec.arrival_ms(block.slot, answer.asked_at(), 0.0);
-                    self.heard
-                        .push((answer.asked_at(), seen_by_asking(block, Some(arrival_ms))));
-                }
-                self.heard.push((answer.at(), fact));
-            }
-            Ok(())
-        });
-    }
-
-    fn observations(&mut self) -> Vec<Observation> {
-        let heard = std::mem::take(&mut self.heard);
-        let numbered = heard
-            .into_iter()
-            .enumerate()
-            .map(|(order, (at, fact))| Observation {
-                node: self.name.clone(),
-                client: self.client.clone(),
-                at,
-                order: order as u64,
-                fact,
-            });
-        numbered.collect()
-    }
-
-    fn genesis_root(&self) -> Option<Root> {
-        let genesis = self.genesis.as_ref()?;
-        let data = genesis.get("data").unwrap_or(genesis);
-        data["genesis_validators_root"].as_str()?.parse().ok()
-    }
+/// By time; what one node said at one time stays as it said it.
+fn sort(observations: &mut [Observation]) {
+    observations.sort_by(|one, other| {
+        (one.at, &one.node, one.order).cmp(&(other.at, &other.node, other.order))
+    });
 }
 
-fn seen_by_asking(block: BlockRef, arrival_ms: Option<i64>) -> Fact {
-    Fact::Seen {
-        block,
-        source: Source::Poll,
-        arrival_ms,
-    }
+/// A time that is a day or more away from nearly all the others was written down wrongly, and would stretch the recording by
+/// years of missed slots. `observations` are sorted.
+fn drop_strays(observations: &mut Vec<Observation>, dir: &Path, troubles: &mut Troubles) {
+    let told = observations.len();
+    // No recorder writes others; a slot that was made up begins there.
+    observations.retain(|observation| observation.at.timestamp_nanos_opt().is_some());
+    let count = observations.len();
+    let Some(middle) = observations
+        .get(count / 2)
+        .map(|observation| observation.at)
+    else {
+        return;
+    };
+    // Of few times one stray may be among the outermost twentieths.
+    let (first, last) = match count {
+        ..STRAYS_AMONG => (middle, middle),
+        _ => (
+            observations[count / STRAYS_AMONG].at,
+            observations[count - 1 - count / STRAYS_AMONG].at,
+        ),
+    };
+    let far = (last - first).max(TimeDelta::days(1));
+    observations.retain(|observation| first - observation.at < far && observation.at - last < far);
+    let strays = told - observations.len();
+    troubles.add(
+        dir,
+        "received a day or more from nearly all others, not used",
+        strays as u64,
+    );
 }
 
-fn node_folders(dir: &Path) -> anyhow::Result<Vec<NodeFolder>> {
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(dir).context("cannot list it")? {
-        let entry = entry.context("cannot list it")?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(name) = name.strip_prefix("node-").filter(|_| entry.path().is_dir()) {
-            folders.push(NodeFolder {
-                name: name.to_owned(),
-                path: entry.path(),
-                client: None,
-                genesis: None,
-                spec: None,
-                heard: Vec::new(),
-            });
+/// What is not one node's.
+fn read_shared(layout: &Layout, links: &mut Links, stated: &mut Stated, troubles: &mut Troubles) {
+    for path in &layout.bodies {
+        match node::body(path, troubles) {
+            Ok(told) => {
+                stated.genesis.extend(told.genesis);
+                stated.specs.extend(told.spec);
+                stated.starts.extend(told.clock);
+                links.take(told.facts, told.unnamed.into_iter().collect());
+            }
+            Err(reason) => troubles.add(path, reason, 1),
         }
     }
-    ensure!(!folders.is_empty(), "no folder node-NAME in it");
-    folders.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(folders)
+    for path in &layout.configs {
+        let text = whole(path, troubles);
+        stated
+            .configs
+            .push(clock::config(&String::from_utf8_lossy(&text)));
+    }
+    for path in &layout.block_lines {
+        each_line(path, troubles, |line| {
+            let (root, block) = blocks::read_line(line)
+                .ok_or("line is no block, expected JSON with request, slot and parent_root")?;
+            stated.starts.extend(block.clock);
+            links.take(block.named(root).to_vec(), Vec::new());
+            Ok(())
+        });
+    }
+    for path in &layout.ssz_blocks {
+        match blocks::read_ssz(&whole(path, troubles)) {
+            Some(block) => links.take(Vec::new(), vec![block]),
+            None => troubles.add(path, "no signed block in SSZ", 1),
+        }
+    }
+}
+
+/// The streams are asked for it only where nobody states it: they are long.
+fn chain_spec(nodes: &[Node], mut stated: Stated, options: &Options) -> anyhow::Result<ChainSpec> {
+    let own_genesis = nodes.iter().filter_map(|node| node.genesis.clone());
+    stated.genesis.splice(..0, own_genesis);
+    let own_specs = nodes.iter().filter_map(|node| node.spec.clone());
+    stated.specs.splice(..0, own_specs);
+    stated
+        .starts
+        .extend(nodes.iter().flat_map(|node| node.starts.iter().copied()));
+    let heard = nodes.iter().flat_map(|node| node.heard.iter());
+    stated.began = heard.map(|(at, _)| *at).min();
+    if !stated.is_enough(options) {
+        for node in nodes {
+            node.read_clock(&mut stated);
+        }
+    }
+    stated.chain_spec(options)
 }
 
 /// How the recording was made; `Null` where that is not there.
-fn read_run(dir: &Path, troubles: &mut Troubles) -> Value {
-    let path = dir.join("run.json");
-    let Ok(bytes) = fs::read(&path) else {
-        troubles.add(&path, "missing", 1);
+fn read_run(dir: &Path, layout: &Layout, troubles: &mut Troubles) -> Value {
+    let Some(path) = &layout.run else {
+        let has_folders = layout.nodes.values().any(|node| node.path != dir);
+        troubles.add(&dir.join("run.json"), "missing", u64::from(has_folders));
         return Value::Null;
     };
-    serde_json::from_slice(&bytes).unwrap_or_else(|_| {
-        troubles.add(&path, "is not JSON", 1);
+    serde_json::from_slice(&whole(path, troubles)).unwrap_or_else(|_| {
+        troubles.add(path, "is not JSON", 1);
         Value::Null
     })
 }
@@ -248,9 +224,9 @@ fn client_in(run: &Value, node: &str) -> Option<String> {
 }
 
 /// The genesis most nodes have; of equally many the lowest.
-fn common_genesis(folders: &[NodeFolder]) -> Option<Root> {
+fn common_genesis(nodes: &[Node]) -> Option<Root> {
     let mut count: BTreeMap<Root, usize> = BTreeMap::new();
-    for root in folders.iter().filter_map(NodeFolder::genesis_root) {
+    for root in nodes.iter().filter_map(Node::genesis_root) {
         *count.entry(root).or_default() += 1;
     }
     count
@@ -258,40 +234,4 @@ fn common_genesis(folders: &[NodeFolder]) -> Option<Root> {
         .rev()
         .max_by_key(|(_, nodes)| *nodes)
         .map(|(root, _)| root)
-}
-
-/// From the first node that states both halves, else from one half each, else from how the recording was made.
-fn chain_spec(folders: &[NodeFolder], run: &Value) -> anyhow::Result<ChainSpec> {
-    let genesis = folders.iter().find_map(|folder| folder.genesis.clone());
-    let genesis = genesis.unwrap_or_else(
-        || json!({"genesis_time": run["genesis_time"], "genesis_validators_root": Root::ZERO}),
-    );
-    let stated = folders.iter().filter_map(|folder| folder.spec.clone());
-    let recorded = json!({
-        "CONFIG_NAME": run["config"]["CONFIG_NAME"],
-        "SECONDS_PER_SLOT": run["seconds_per_slot"],
-        "SLOTS_PER_EPOCH": run["slots_per_epoch"],
-    });
-    let mut failure = None;
-    for spec in stated.chain([recorded]) {
-        match at_time_of(folders, &genesis, &spec) {
-            Ok(spec) => return Ok(spec),
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    let failure = failure.context("no answer with the chain's parameters");
-    Err(failure?.context("cannot tell the chain's clock"))
-}
-
-/// With the deadlines of the fork that was active when the recording began.
-fn at_time_of(folders: &[NodeFolder], genesis: &Value, spec: &Value) -> anyhow::Result<ChainSpec> {
-    let at_genesis = from_rest_at_epoch(genesis, spec, 0)?;
-    let began = folders
-        .iter()
-        .flat_map(|folder| folder.heard.iter().map(|(at, _)| *at))
-        .min();
-    let slot = began
-        .and_then(|at| at_genesis.slot_at(at + TimeDelta::zero()))
-        .unwrap_or(0);
-    from_rest_at_epoch(genesis, spec, at_genesis.epoch_of(slot))
 }

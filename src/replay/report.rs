@@ -6,16 +6,26 @@ use serde::Serialize;
 
 use super::recording::Recording;
 use crate::alert::Alert;
-use crate::network::{Finding, Fork, HeadSplit, NetworkBlock, Reorg, SlotStatus, Step};
+use crate::network::triage::Triage;
+use crate::network::{
+    Checkpoint, Finding, Fork, HeadSplit, JustificationFlip, LateRun, NetworkBlock, Offence, Reorg,
+    SlotStatus, Step,
+};
 use crate::slot::{BlockRef, Root};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    /// Its place within the directory that was named, where that held several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<String>,
     nodes: Vec<String>,
     blocks: Vec<Block>,
     slots: Vec<Slot>,
     reorgs: Vec<ReorgEntry>,
     head_splits: Vec<Split>,
+    equivocations: Vec<EquivocationEntry>,
+    justification_flips: Vec<FlipEntry>,
+    late_runs: Vec<LateRunEntry>,
     /// Firings of the rules over the findings, in the shape of DESIGN §7.
     alerts: Vec<Alert>,
 }
@@ -28,6 +38,13 @@ struct Block {
     proposer_index: Option<u64>,
     status: Option<&'static str>,
     first_seen_ms: Option<i64>,
+    /// What the recording has of it: SSZ bytes of the signed block, blobs, set bits of the sync aggregate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blobs: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync_participants: Option<u64>,
     seen: BTreeMap<String, Seen>,
 }
 
@@ -58,6 +75,47 @@ struct ReorgEntry {
     slot_span_new: Option<u64>,
     reported_depth: BTreeMap<String, u64>,
     sync_artefact: bool,
+    confirmed: bool,
+    lone: bool,
+    triage: TriageEntry,
+}
+
+/// Attack or bug, and why.
+#[derive(Debug, Serialize)]
+struct TriageEntry {
+    class: &'static str,
+    looks_like: &'static str,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct EquivocationEntry {
+    slot: u64,
+    validators: Vec<u64>,
+    roots: Vec<Root>,
+    slashing: bool,
+    nodes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FlipEntry {
+    nodes: Vec<String>,
+    checkpoints: Vec<CheckpointEntry>,
+    confirmed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckpointEntry {
+    epoch: u64,
+    root: Root,
+}
+
+#[derive(Debug, Serialize)]
+struct LateRunEntry {
+    from_slot: u64,
+    to_slot: u64,
+    blocks: usize,
+    triage: TriageEntry,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +130,7 @@ struct Split {
     /// `None` while the recording ends in the split.
     to_slot: Option<u64>,
     groups: Vec<Group>,
+    triage: TriageEntry,
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +146,9 @@ impl Report {
         let mut slots: BTreeMap<u64, &SlotStatus> = BTreeMap::new();
         let mut reorgs: BTreeMap<(BlockRef, BlockRef, u32), &Reorg> = BTreeMap::new();
         let mut splits: BTreeMap<&str, &HeadSplit> = BTreeMap::new();
+        let mut equivocations: BTreeMap<(u64, &[u64]), &Offence> = BTreeMap::new();
+        let mut flips: BTreeMap<(Checkpoint, Checkpoint), &JustificationFlip> = BTreeMap::new();
+        let mut late_runs: BTreeMap<u64, &LateRun> = BTreeMap::new();
         for finding in findings {
             match finding {
                 Finding::Block(block) => {
@@ -97,6 +159,15 @@ impl Report {
                 }
                 Finding::Reorg(reorg) => {
                     reorgs.insert((reorg.old_head, reorg.new_head, reorg.occurrence), reorg);
+                }
+                Finding::Offence(offence) => {
+                    equivocations.insert((offence.slot, &offence.validators), offence);
+                }
+                Finding::Flip(flip) => {
+                    flips.insert((flip.from, flip.to), flip);
+                }
+                Finding::LateRun(run) => {
+                    late_runs.insert(run.from_slot, run);
                 }
                 Finding::Split(split) => {
                     // One that had not lasted when the recording ended is none.
@@ -117,6 +188,7 @@ impl Report {
             .max();
         let last_slot = last_slot.unwrap_or(0).max(recording.last_slot);
         Self {
+            recording: None,
             nodes: recording.nodes.clone(),
             // The genesis block was proposed and seen by nobody.
             blocks: blocks
@@ -131,7 +203,69 @@ impl Report {
                 .collect(),
             reorgs: reorgs.into_iter().map(ReorgEntry::from).collect(),
             head_splits: splits.into_iter().map(Split::from).collect(),
+            equivocations: equivocations
+                .into_values()
+                .map(EquivocationEntry::from)
+                .collect(),
+            justification_flips: flips.into_values().map(FlipEntry::from).collect(),
+            late_runs: late_runs.into_values().map(LateRunEntry::from).collect(),
             alerts,
+        }
+    }
+}
+
+impl Report {
+    /// With the recording's name, unless that is empty.
+    pub(super) fn named(self, name: &str) -> Self {
+        Self {
+            recording: (!name.is_empty()).then(|| name.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl From<&Triage> for TriageEntry {
+    fn from(triage: &Triage) -> Self {
+        Self {
+            class: triage.class.name(),
+            looks_like: triage.class.looks_like(),
+            reason: triage.reason.clone(),
+        }
+    }
+}
+
+impl From<&Offence> for EquivocationEntry {
+    fn from(offence: &Offence) -> Self {
+        Self {
+            slot: offence.slot,
+            validators: offence.validators.clone(),
+            roots: offence.blocks.iter().map(|block| block.root).collect(),
+            slashing: !offence.slashing_heard_by.is_empty(),
+            nodes: offence.nodes.iter().map(|name| name.to_string()).collect(),
+        }
+    }
+}
+
+impl From<&JustificationFlip> for FlipEntry {
+    fn from(flip: &JustificationFlip) -> Self {
+        let nodes = flip.nodes.iter().map(|node| node.node.to_string());
+        let checkpoints = flip.checkpoints.iter();
+        let checkpoints = checkpoints.map(|&(epoch, root)| CheckpointEntry { epoch, root });
+        Self {
+            nodes: nodes.collect(),
+            checkpoints: checkpoints.collect(),
+            confirmed: flip.confirmed,
+        }
+    }
+}
+
+impl From<&LateRun> for LateRunEntry {
+    fn from(run: &LateRun) -> Self {
+        Self {
+            from_slot: run.from_slot,
+            to_slot: run.to_slot,
+            blocks: run.slots,
+            triage: TriageEntry::from(&run.triage),
         }
     }
 }
@@ -153,6 +287,9 @@ impl From<&NetworkBlock> for Block {
             proposer_index: block.proposer_index,
             status: block.status.map(|status| status.name()),
             first_seen_ms: block.first_seen_ms,
+            size: block.contents.size_bytes,
+            blobs: block.contents.blobs,
+            sync_participants: block.contents.sync_participants,
             seen: seen.collect(),
         }
     }
@@ -190,6 +327,9 @@ impl From<&Reorg> for ReorgEntry {
             slot_span_new: reorg.slot_span_new(),
             reported_depth: reports.collect(),
             sync_artefact: reorg.sync_artefact,
+            confirmed: reorg.confirmed,
+            lone: reorg.lone,
+            triage: TriageEntry::from(&reorg.triage),
         }
     }
 }
@@ -205,6 +345,7 @@ impl From<&HeadSplit> for Split {
             from_slot: split.from_slot,
             to_slot: (split.step == Step::Closed).then_some(split.to_slot),
             groups: groups.collect(),
+            triage: TriageEntry::from(&split.triage),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Recorded REST answers: one JSON object a line with path, status, times and body. Pure.
+//! Recorded REST answers: one JSON object a line with path, status, times and body, or a body alone. Pure.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::blocks::{self, Unnamed};
 use crate::chain_spec::unsigned;
 use crate::network::{Fact, Source};
 use crate::slot::{BlockRef, Root};
@@ -14,10 +15,13 @@ use crate::slot::{BlockRef, Root};
 /// A line of `rest.ndjson` or `blocks.ndjson`. The body is parsed only where it is of use: most are large.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer<'a> {
-    t0_ns: i64,
-    t1_ns: i64,
+    t0_ns: Option<i64>,
+    t1_ns: Option<i64>,
+    /// The head of the answer's, to the second: where nobody took the time.
     #[serde(borrow)]
-    pub(super) path: Cow<'a, str>,
+    date: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    path: Cow<'a, str>,
     status: i64,
     #[serde(borrow)]
     body: Option<&'a RawValue>,
@@ -30,6 +34,12 @@ pub(super) struct Told {
     pub(super) genesis: Option<Value>,
     pub(super) spec: Option<Value>,
     pub(super) version: Option<String>,
+    /// A block asked for by slot or as the head, so that the answer does not say which root it has.
+    pub(super) unnamed: Option<Unnamed>,
+    /// A block of the node's chain, asked for by its slot.
+    pub(super) on_chain: Option<BlockRef>,
+    /// A slot and when it begins, in Unix seconds.
+    pub(super) clock: Option<(u64, u64)>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +50,8 @@ struct Envelope<T> {
 #[derive(Deserialize)]
 struct Header {
     root: Root,
+    #[serde(default)]
+    canonical: bool,
     header: Signed,
 }
 
@@ -55,30 +67,58 @@ struct Message {
     proposer_index: Option<Value>,
 }
 
-const UNUSABLE: &str = "answer without its fields";
+pub(super) const UNUSABLE: &str = "answer without its fields, expected those of the Beacon API";
+const NO_ANSWER: &str =
+    "line is no recorded answer, expected JSON with path, status, body and t0_ns, t1_ns or date";
 
 impl<'a> Answer<'a> {
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, &'static str> {
-        serde_json::from_slice(line).map_err(|_| "line is no recorded answer")
+        serde_json::from_slice(line).map_err(|_| NO_ANSWER)
     }
 
-    /// When the request was sent.
-    pub(super) fn asked_at(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_nanos(self.t0_ns)
+    pub(super) fn is_beacon(&self) -> bool {
+        self.path.starts_with("/eth/")
     }
 
-    /// When the answer was complete.
-    pub(super) fn at(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_nanos(self.t1_ns)
+    /// When the request was sent; `None` where nobody wrote it down.
+    pub(super) fn asked_at(&self) -> Option<DateTime<Utc>> {
+        self.t0_ns.map(DateTime::from_timestamp_nanos)
+    }
+
+    /// When the answer was complete; `None` where nobody wrote it down.
+    pub(super) fn at(&self) -> Option<DateTime<Utc>> {
+        let dated = || {
+            let date = self.date.as_deref()?;
+            let read =
+                DateTime::parse_from_rfc2822(date).or_else(|_| DateTime::parse_from_rfc3339(date));
+            Some(read.ok()?.to_utc())
+        };
+        self.t1_ns
+            .map(DateTime::from_timestamp_nanos)
+            .or_else(dated)
     }
 
     pub(super) fn told(&self) -> Result<Told, &'static str> {
-        let mut told = Told::default();
-        let Some(body) = self.body.filter(|_| self.status == 200) else {
-            return Ok(told);
-        };
-        let path = self
-            .path
+        match self.body.filter(|_| self.status == 200) {
+            Some(body) => Told::of(&self.path, body),
+            None => Ok(Told::default()),
+        }
+    }
+}
+
+impl Told {
+    /// What a body tells of which nobody wrote down what was asked for: the fields show it.
+    pub(super) fn of_body(bytes: &[u8]) -> Result<Self, &'static str> {
+        let body: &RawValue = serde_json::from_slice(bytes).map_err(|_| "file is not JSON")?;
+        match path_of(&parse(body)?) {
+            Some(path) => Self::of(path, body),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn of(path: &str, body: &RawValue) -> Result<Self, &'static str> {
+        let mut told = Self::default();
+        let path = path
             .split('?')
             .next()
             .unwrap_or_default()
@@ -100,6 +140,8 @@ impl<'a> Answer<'a> {
                 told.facts.push(link);
                 if id == "head" {
                     told.facts.push(Fact::PolledHead(block));
+                } else if header.canonical && id.bytes().all(|digit| digit.is_ascii_digit()) {
+                    told.on_chain = Some(block);
                 }
             }
             ["eth", _, "beacon", "headers"] => {
@@ -108,14 +150,18 @@ impl<'a> Answer<'a> {
                         .push(link(header.root, &header.header.message)?.1);
                 }
             }
-            // By slot, an answer does not say which root it has.
-            ["eth", _, "beacon", "blocks", id] if id.starts_with("0x") => {
-                let root = id.parse().map_err(|_| UNUSABLE)?;
-                let message = parse::<Envelope<Signed>>(body)?.data.message;
-                told.facts.push(link(root, &message)?.1);
+            ["eth", _, "beacon", "blocks", id] => {
+                let block = blocks::read(&parse(body)?).ok_or(UNUSABLE)?;
+                told.clock = block.clock;
+                match id.strip_prefix("0x").and_then(|id| id.parse().ok()) {
+                    Some(root) => told.facts.extend(block.named(root)),
+                    None => told.unnamed = Some(block),
+                }
             }
             ["eth", _, "beacon", "states", "head", "finality_checkpoints"] => {
-                told.facts.extend(checkpoint(&data(body)?["finalized"]));
+                let data = data(body)?;
+                told.facts.extend(checkpoint(&data["finalized"]));
+                told.facts.extend(justified(&data["current_justified"]));
             }
             ["eth", _, "debug", "fork_choice"] => {
                 let dump = parse::<Value>(body)?;
@@ -131,6 +177,31 @@ impl<'a> Answer<'a> {
         }
         Ok(told)
     }
+}
+
+/// By its fields, the path of an answer that is known without it. Where an answer says what was so at its time, nothing.
+fn path_of(body: &Value) -> Option<&'static str> {
+    if body.get("fork_choice_nodes").is_some() {
+        return Some("eth/v1/debug/fork_choice");
+    }
+    // A clock is also kept without its envelope.
+    for (field, path) in [
+        ("genesis_time", "eth/v1/beacon/genesis"),
+        ("SLOTS_PER_EPOCH", "eth/v1/config/spec"),
+    ] {
+        if body.get("data").unwrap_or(body).get(field).is_some() {
+            return Some(path);
+        }
+    }
+    let data = body.get("data")?;
+    let has = |pointer| data.pointer(pointer).is_some();
+    Some(match () {
+        () if has("/version") => "eth/v1/node/version",
+        () if has("/header/message") => "eth/v1/beacon/headers/of-its-time",
+        () if has("/0/header/message") => "eth/v1/beacon/headers",
+        () if has("/message/body") => "eth/v2/beacon/blocks/of-its-time",
+        () => return None,
+    })
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a RawValue) -> Result<T, &'static str> {
@@ -156,6 +227,15 @@ fn checkpoint(checkpoint: &Value) -> Option<Fact> {
     Some(Fact::Finalized {
         epoch: unsigned(&checkpoint["epoch"])?,
         root: Root::deserialize(&checkpoint["root"]).ok()?,
+    })
+}
+
+fn justified(checkpoint: &Value) -> Option<Fact> {
+    let root = Root::deserialize(&checkpoint["root"]).ok()?;
+    // Before the first justification the root is zero.
+    (root != Root::ZERO).then_some(Fact::Justified {
+        epoch: unsigned(&checkpoint["epoch"])?,
+        root,
     })
 }
 
@@ -227,7 +307,7 @@ mod tests {
             &format!("/eth/v2/beacon/blocks/{ROOT}"),
             &format!(r#"{{"data":{{"message":{MESSAGE}}}}}"#),
         );
-        assert_eq!(by_root.unwrap().facts, [link(Some(3))]);
+        assert_eq!(by_root.unwrap().facts[0], link(Some(3)));
         let dump = format!(
             r#"{{"fork_choice_nodes":[{{"slot":9,"block_root":"{ROOT}","parent_root":"{}"}}, 7]}}"#,
             "0x".to_owned() + &"22".repeat(32)
@@ -239,13 +319,45 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_is_known_by_the_fields() {
+        let header =
+            format!(r#"{{"root":"{ROOT}","canonical":true,"header":{{"message":{MESSAGE}}}}}"#);
+        let told = Told::of_body(format!(r#"{{"data":{header}}}"#).as_bytes()).unwrap();
+        assert_eq!((told.facts.len(), told.on_chain), (1, None));
+        let block = format!(r#"{{"version":"capella","data":{{"message":{MESSAGE}}}}}"#);
+        let told = Told::of_body(block.as_bytes()).unwrap();
+        assert_eq!((told.facts.len(), told.unnamed.unwrap().slot), (0, 9));
+        for genesis in [r#"{"data":{"genesis_time":"1"}}"#, r#"{"genesis_time":1}"#] {
+            assert!(Told::of_body(genesis.as_bytes()).unwrap().genesis.is_some());
+        }
+        let syncing = br#"{"data":{"is_syncing":true,"head_slot":"4"}}"#;
+        assert_eq!(Told::of_body(syncing), Ok(Told::default()));
+        assert_eq!(Told::of_body(b"{"), Err("file is not JSON"));
+    }
+
+    #[test]
+    fn an_answer_has_the_time_that_was_written_down() {
+        let at = |stamp: &str| {
+            let line = format!(r#"{{{stamp}"path":"/","status":200,"body":{{}}}}"#);
+            Answer::parse(line.as_bytes())
+                .unwrap()
+                .at()
+                .map(|at| at.timestamp())
+        };
+        assert_eq!(at(r#""t0_ns":1,"t1_ns":2000000000,"#), Some(2));
+        assert_eq!(
+            at(r#""date":"Fri, 23 May 2025 08:36:52 GMT","#),
+            Some(1_747_989_412)
+        );
+        assert_eq!(at(r#""date":"yesterday","#), None);
+        assert_eq!(at(""), None);
+    }
+
+    #[test]
     fn refusals_and_rubbish_tell_nothing() {
         assert_eq!(told("/eth/v1/node/syncing", r#""<html>""#), Err(UNUSABLE));
         assert_eq!(told("/eth/v1/node/identity", "{}"), Ok(Told::default()));
-        assert_eq!(
-            Answer::parse(b"{\"t0_ns\":1").err(),
-            Some("line is no recorded answer")
-        );
+        assert_eq!(Answer::parse(b"{\"t0_ns\":1").err(), Some(NO_ANSWER));
         let refused = br#"{"t0_ns":1,"t1_ns":2,"path":"/eth/v1/config/spec","status":404,"body":{"data":{}}}"#;
         assert_eq!(Answer::parse(refused).unwrap().told(), Ok(Told::default()));
         let unreachable =

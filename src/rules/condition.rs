@@ -50,6 +50,13 @@ pub enum Outcome {
     Gone { reason: &'static str },
 }
 
+impl Outcome {
+    /// Whether it says something of a key of which nothing is known yet.
+    pub(super) fn is_news(&self) -> bool {
+        matches!(self, Self::Breach { .. })
+    }
+}
+
 /// A condition's answer with the figures behind it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Judgement {
@@ -152,7 +159,16 @@ impl Condition {
             Self::Absence(absence) => absence.after.resolve(chain) * 2,
             // What was found late counts by when it was found.
             Self::Event(_) => self.window(chain) + LATE_LIMIT,
-            Self::Threshold(_) | Self::Span(_) => self.window(chain),
+            Self::Threshold(threshold) => threshold.lookback(chain),
+            Self::Span(_) => self.window(chain),
+        }
+    }
+
+    /// How long after the last document the condition may still change: not by what was usual before.
+    pub(super) fn patience(&self, chain: &ChainSpec) -> TimeDelta {
+        match self {
+            Self::Absence(_) => self.lookback(chain),
+            Self::Event(_) | Self::Threshold(_) | Self::Span(_) => self.window(chain),
         }
     }
 
@@ -173,9 +189,19 @@ impl Condition {
     pub(super) fn is_evidence(&self, sample: &Sample) -> bool {
         match self {
             Self::Threshold(_) | Self::Event(_) => sample.hit,
-            Self::Absence(_) => true,
-            // A document that closes a span is not about what is open.
-            Self::Span(_) => !sample.hit,
+            Self::Absence(_) | Self::Span(_) => true,
+        }
+    }
+
+    /// Whether a mail about this outcome quotes the document. One that closes a span is not about what is open; the
+    /// last one says how it ended.
+    pub(super) fn quotes(&self, sample: &Sample, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Self::Span(_), Outcome::Breach { .. }) => !sample.hit,
+            (Self::Span(_), Outcome::Clear { since: Some(end) }) => {
+                sample.hit && sample.happened >= *end
+            }
+            (_, outcome) => matches!(outcome, Outcome::Breach { .. }),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::condition::{Outcome, Scene};
+use super::condition::{Judgement, Outcome, Scene};
 use super::facts::{Details, Facts};
 use super::key::Key;
 use super::rule::Rule;
@@ -113,7 +113,8 @@ impl Engine {
             .count()
     }
 
-    /// Judges every key that has documents, is listed, or is among `active` (those with a state in the ledger).
+    /// Judges every key that has documents, is listed, or is among `active` (those with a state in the ledger). Of keys
+    /// without a state only those are answered of that there is something to say: most are well, second after second.
     pub fn evaluate<'a>(
         &mut self,
         now: DateTime<Utc>,
@@ -156,15 +157,15 @@ impl Watch {
             return false;
         };
         let condition = &self.rule.condition;
-        let key = Key::of(document, &settings.key);
-        let (Some(key), Some(mut sample)) = (key, condition.sample(document)) else {
+        let keys = if settings.each_value {
+            Key::each_of(document, &settings.key)
+        } else {
+            Key::of(document, &settings.key).into_iter().collect()
+        };
+        let Some(mut sample) = condition.sample(document).filter(|_| !keys.is_empty()) else {
             self.counters.without_field += 1;
             return false;
         };
-        if !self.windows.contains_key(&key) && self.windows.len() >= settings.max_keys {
-            self.counters.refused_keys += 1;
-            return false;
-        }
         let created = document
             .get_str("event.created")
             .and_then(|text| text.parse().ok());
@@ -177,11 +178,19 @@ impl Watch {
             sample.details = Some(Box::new(Details::of(document, settings)));
         }
         let revision = document.get_u64("ethereum.revision").unwrap_or_default();
-        let window = self.windows.entry(key).or_default();
-        let pushed_out = window.insert(id, at, revision, sample);
-        self.counters.pushed_out += pushed_out as u64;
-        self.counters.documents += 1;
-        true
+        let mut counted = false;
+        for key in keys {
+            if !self.windows.contains_key(&key) && self.windows.len() >= settings.max_keys {
+                self.counters.refused_keys += 1;
+                continue;
+            }
+            let window = self.windows.entry(key).or_default();
+            let pushed_out = window.insert(id, at, revision, sample.clone());
+            self.counters.pushed_out += pushed_out as u64;
+            counted = true;
+        }
+        self.counters.documents += u64::from(counted);
+        counted
     }
 
     fn evaluate(
@@ -198,34 +207,48 @@ impl Watch {
         }
         self.windows.retain(|_, window| !window.is_empty());
 
-        let mut keys: BTreeSet<Key> = self.windows.keys().cloned().collect();
-        keys.extend(active.into_iter().cloned());
-        keys.extend(self.rule.condition.expected().iter().cloned());
-        let empty = Window::default();
-        let mut evaluations = Vec::with_capacity(keys.len());
-        for key in keys {
+        let expected = self.rule.condition.expected();
+        let (mut evaluations, mut gone) = (Vec::new(), Vec::new());
+        let mut answer = |key: &Key, window: &Window, is_active: bool| {
             let scene = Scene {
-                expected: self.rule.condition.expected().contains(&key),
-                window: self.windows.get(&key).unwrap_or(&empty),
+                expected: expected.contains(key),
+                window,
                 now,
                 chain,
                 reading_since,
             };
-            let evaluation = self.judge(key, &scene);
-            if let Outcome::Gone { .. } = evaluation.outcome {
-                self.windows.remove(&evaluation.key);
+            let judgement = self.rule.condition.judge(&scene);
+            if let Outcome::Gone { .. } = judgement.outcome {
+                gone.push(key.clone());
             }
-            evaluations.push(evaluation);
+            if is_active || judgement.outcome.is_news() {
+                evaluations.push(self.evaluation(key, &scene, judgement));
+            }
+        };
+        let active: BTreeSet<&Key> = active.into_iter().collect();
+        for (key, window) in &self.windows {
+            answer(key, window, active.contains(key));
+        }
+        let empty = Window::default();
+        let silent = active.iter().copied().chain(expected);
+        let silent: BTreeSet<&Key> = silent
+            .filter(|key| !self.windows.contains_key(*key))
+            .collect();
+        for key in silent {
+            answer(key, &empty, active.contains(key));
+        }
+        evaluations.sort_by(|one, other| one.key.cmp(&other.key));
+        for key in gone {
+            self.windows.remove(&key);
         }
         evaluations
     }
 
-    fn judge(&self, key: Key, scene: &Scene<'_>) -> Evaluation {
+    fn evaluation(&self, key: &Key, scene: &Scene<'_>, judgement: Judgement) -> Evaluation {
         let rule = &self.rule;
-        let judgement = rule.condition.judge(scene);
         let limit = rule.condition.limit(scene.chain);
         let facts = match judgement.outcome {
-            Outcome::Breach { .. } => {
+            Outcome::Breach { .. } | Outcome::Clear { since: Some(_) } => {
                 let figures = [
                     ("value", rule.figure(judgement.value)),
                     ("limit", rule.figure(limit)),
@@ -233,16 +256,21 @@ impl Watch {
                 ];
                 let from = scene.now - rule.condition.window(scene.chain);
                 let all = scene.window.between(from, scene.now);
-                let details = all
+                let mut details = all
                     .rev()
-                    .filter_map(|(_, sample)| sample.details.as_deref());
-                Facts::collect(&rule.settings, &figures, details)
+                    .filter(|(_, sample)| rule.condition.quotes(sample, &judgement.outcome))
+                    .filter_map(|(_, sample)| sample.details.as_deref())
+                    .peekable();
+                match details.peek() {
+                    Some(_) => Facts::collect(&rule.settings, &figures, details),
+                    None => Facts::default(),
+                }
             }
             _ => Facts::default(),
         };
         Evaluation {
             rule: Arc::clone(rule),
-            key,
+            key: key.clone(),
             outcome: judgement.outcome,
             value: judgement.value,
             limit,

@@ -13,6 +13,8 @@ use crate::event::Document;
 const MAX_NODES: usize = 50;
 /// Objects of a list that a mail shows.
 const MAX_ROWS: usize = 8;
+/// Values of a list inside such an object.
+const MAX_ITEMS: usize = 12;
 /// Characters of one value that a mail shows.
 const MAX_TEXT: usize = 400;
 
@@ -195,7 +197,7 @@ impl Shown {
 /// A row for a value, one for each object of a list: the sides of a split stand below each other.
 fn rows(label: &str, value: &Value) -> Vec<(String, String)> {
     match value {
-        Value::Array(items) if items.iter().any(Value::is_object) => {
+        Value::Array(items) if is_table(value) => {
             let numbered = items.iter().take(MAX_ROWS).zip(1..);
             numbered
                 .map(|(item, nth)| (format!("{label} {nth}"), plain(item)))
@@ -227,6 +229,10 @@ fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
     out
 }
 
+fn is_table(value: &Value) -> bool {
+    matches!(value, Value::Array(items) if items.iter().any(Value::is_object))
+}
+
 /// A value for people: lists joined, objects as `name value` pairs, roots inside them shortened.
 fn plain(value: &Value) -> String {
     let text = match value {
@@ -246,14 +252,26 @@ fn inner(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
-            // Who, before what.
-            fields.sort_by_key(|(name, _)| !matches!(name.as_str(), "nodes" | "node"));
+            // Who, before what; what has parts of its own, last.
+            fields.sort_by_key(|(name, value)| match name.as_str() {
+                "nodes" | "node" => 0,
+                _ if !is_table(value) => 1,
+                _ => 2,
+            });
             let pairs = fields
                 .iter()
                 .map(|(name, value)| format!("{} {}", name.replace('_', " "), inner(value)));
             pairs.collect::<Vec<_>>().join(", ")
         }
-        Value::Array(items) => items.iter().map(inner).collect::<Vec<_>>().join(" + "),
+        Value::Array(items) => {
+            let item = |item: &Value| match item {
+                Value::Object(_) => format!("({})", inner(item)),
+                item => inner(item),
+            };
+            let mut listed: Vec<_> = items.iter().take(MAX_ITEMS).map(item).collect();
+            listed.extend(items.get(MAX_ITEMS).map(|_| "…".to_owned()));
+            listed.join(" + ")
+        }
         Value::String(text) if text.len() == 66 && text.starts_with("0x") && text.is_ascii() => {
             format!("{}…", &text[..10])
         }
@@ -297,16 +315,22 @@ mod tests {
         let root = format!("0x{}", "ab".repeat(32));
         let groups = json!([
             {"head_slot": 19, "head_root": root, "nodes": ["a", "c"]},
-            {"head_slot": 20, "nodes": ["b"]},
+            {"head_slot": 20, "nodes": ["b"], "mix": [{"client": "x", "node_count": 1}]},
         ]);
         let row = |label: &str, text: &str| (label.to_owned(), text.to_owned());
         assert_eq!(
             rows("side", &groups),
             [
                 row("side 1", "nodes a + c, head root 0xabababab…, head slot 19"),
-                row("side 2", "nodes b, head slot 20"),
+                row(
+                    "side 2",
+                    "nodes b, head slot 20, mix (client x, node count 1)"
+                ),
             ]
         );
+        let many: Vec<String> = (0..500).map(|nth| format!("n{nth}")).collect();
+        let row = &rows("side", &json!([{"node_count": 500, "nodes": many}]))[0].1;
+        assert!(row.ends_with("n10 + n11 + …, node count 500"), "{row}");
         assert_eq!(plain(&json!([root])), root);
     }
 }

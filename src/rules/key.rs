@@ -28,6 +28,24 @@ impl Key {
         fields.iter().map(value).collect::<Option<_>>().map(Self)
     }
 
+    /// Where the first field has several values, one key for each of them; empty where the document lacks a field.
+    pub fn each_of(document: &Document, fields: &[String]) -> Vec<Self> {
+        let Some(whole) = Self::of(document, fields) else {
+            return Vec::new();
+        };
+        let Some(first) = fields.first() else {
+            return vec![whole];
+        };
+        let each = values(document, first).into_iter().map(|value| {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let rest = whole.0.iter().skip(1).cloned();
+            Self(std::iter::once(text).chain(rest).collect())
+        });
+        each.collect()
+    }
+
     pub fn values(&self) -> &[String] {
         &self.0
     }
@@ -62,5 +80,21 @@ mod tests {
             Some("h1 7")
         );
         assert_eq!(key(&["host.name", "nowhere"]), None);
+    }
+
+    #[test]
+    fn several_values_are_keys_of_their_own() {
+        let mut document = Document::at(DateTime::UNIX_EPOCH);
+        document.set("nodes", vec!["a", "b"]);
+        document.set("slot", 7);
+        let keys = |fields: &[&str]| -> Vec<String> {
+            let fields: Vec<String> = fields.iter().map(|field| (*field).into()).collect();
+            let keys = Key::each_of(&document, &fields);
+            keys.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(keys(&["nodes"]), ["a", "b"]);
+        assert_eq!(keys(&["nodes", "slot"]), ["a 7", "b 7"]);
+        assert_eq!(keys(&[]), ["network"]);
+        assert!(keys(&["nowhere"]).is_empty());
     }
 }

@@ -234,18 +234,19 @@ below = 10
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("own.toml"), RULE).unwrap();
         std::fs::write(dir.path().join("own.scenario.toml"), "not a rule").unwrap();
-        std::fs::write(dir.path().join("reorg.toml"), RULE).unwrap();
+        std::fs::write(dir.path().join("reorg_deep.toml"), RULE).unwrap();
         let dirs = [dir.path().to_owned()];
         let rules = load(&dirs, &Overrides::new()).unwrap();
         assert_eq!(rules.len(), super::super::shipped::FILES.len() + 1);
         let named = |name: &str| rules.iter().find(|rule| rule.name == name);
-        assert_eq!(named("reorg").unwrap().settings.title, "t");
+        assert_eq!(named("reorg_deep").unwrap().settings.title, "t");
         assert!(named("own").is_some());
 
         let error = load(&[], &overrides("[reorgs]\nenabled = false")).unwrap_err();
         let error = error.to_string();
         assert!(
-            error.starts_with("rules.override.reorgs: no rule is called so; there are disk_"),
+            error
+                .starts_with("rules.override.reorgs: no rule is called so; there are attestation_"),
             "{error}"
         );
     }

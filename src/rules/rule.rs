@@ -41,8 +41,11 @@ pub struct Settings {
     /// One alert per value of these fields; none: one alert for the network.
     #[serde(default)]
     pub key: Vec<String>,
+    /// A document with several values of the first key field counts for each of them, not for the first alone.
+    #[serde(default)]
+    pub each_value: bool,
     /// Keys watched at once; further ones are refused and counted.
-    #[serde(default = "thousand")]
+    #[serde(default = "most_keys")]
     pub max_keys: usize,
     /// How long the condition must hold before the alert fires.
     #[serde(default = "zero", rename = "for")]
@@ -168,6 +171,11 @@ impl Rule {
         self.condition.lookback(chain)
     }
 
+    /// How long after the last document the rule may still change its mind.
+    pub fn patience(&self, chain: &ChainSpec) -> TimeDelta {
+        self.condition.patience(chain)
+    }
+
     /// The newest document of each key as a search body, for rules that watch entities longer than their look-back.
     /// `None` for others. Only the first key field can be collapsed on; one document of it makes the key known.
     pub fn newest_per_key(&self, now: DateTime<Utc>, chain: &ChainSpec) -> Option<Value> {
@@ -190,8 +198,10 @@ fn yes() -> bool {
     true
 }
 
-fn thousand() -> usize {
-    1_000
+/// More than the nodes that the core remembers, with two file systems each; and no more than one page of Elasticsearch's
+/// tells after a restart.
+fn most_keys() -> usize {
+    10_000
 }
 
 fn five() -> usize {

@@ -15,10 +15,13 @@
 //! recover = 2
 //! min_documents = 100
 //! ```
+//!
+//! With `usual_over = "6h"` the value is percent of the same aggregate over the six hours before the window: networks
+//! differ in what is usual. Without `min_documents` in those hours too there is no judgement.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use super::condition::{Judgement, Kind, Outcome, Scene};
@@ -26,6 +29,7 @@ use super::filter::{Clause, values};
 use super::period::Period;
 use super::window::Sample;
 use crate::event::Document;
+use crate::slot::ChainSpec;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +41,8 @@ pub struct Threshold {
     /// The field aggregated; `count`, `share` and `run` need none.
     pub field: Option<String>,
     pub over: Period,
+    /// The time before `over` with which the value is compared.
+    pub usual_over: Option<Period>,
     pub above: Option<f64>,
     pub below: Option<f64>,
     /// The limit itself where it is absent.
@@ -49,6 +55,9 @@ pub struct Threshold {
     pub matching: Vec<Clause>,
     /// A number field of which each value counts once, with its newest document.
     pub per: Option<String>,
+    /// How far from 0 the value lies, to either side.
+    #[serde(default)]
+    pub absolute: bool,
     /// Factor on the value, as 100 makes percent of a ratio.
     #[serde(default = "unit_scale")]
     pub scale: f64,
@@ -90,6 +99,10 @@ impl Threshold {
             (_, Some(below), Some(recover)) if recover < below => "recover lies below the limit",
             _ if !counts && self.field.is_none() => "this aggregate needs a field",
             _ if counts && self.field.is_some() => "this aggregate takes no field",
+            _ if self.usual_over.is_some() && self.adds_up() => {
+                "usual_over compares averages, extremes, shares and last values"
+            }
+            _ if counts && self.absolute => "absolute goes with a field",
             _ if !counts && !self.matching.is_empty() => "matching goes with count, share and run",
             _ => return None,
         };
@@ -112,7 +125,8 @@ impl Threshold {
                     .as_str()
                     .map_or_else(|| value.to_string(), str::to_owned);
             } else {
-                sample.value = value.as_f64()? * self.scale;
+                let value = value.as_f64()? * self.scale;
+                sample.value = if self.absolute { value.abs() } else { value };
             }
         }
         Some(sample)
@@ -123,15 +137,19 @@ impl Threshold {
     }
 
     pub(super) fn judge(&self, scene: &Scene<'_>) -> Judgement {
-        let samples = self.counted(scene);
+        let samples = self.counted(scene.last(self.over).map(|(_, sample)| sample));
         if samples.len() < self.min_documents && self.aggregate != Aggregate::Count {
             let reason = "too few documents in the window";
             return Judgement::new(Outcome::NoData { reason }, None);
         }
-        let value = self.aggregate.of(&samples);
+        let Some(percent) = self.percent_of_usual(scene) else {
+            let reason = "too few documents to know what is usual";
+            return Judgement::new(Outcome::NoData { reason }, None);
+        };
+        let value = self.aggregate.of(&samples) * percent;
         let outcome = if self.breaches(value) {
             let last = samples.last().map_or(scene.now, |sample| sample.happened);
-            let since = self.since(&samples).unwrap_or(last);
+            let since = self.since(&samples, percent).unwrap_or(last);
             Outcome::Breach { since, last }
         } else if self.recovered(value) {
             Outcome::Clear { since: None }
@@ -141,9 +159,34 @@ impl Threshold {
         Judgement::new(outcome, Some(value))
     }
 
-    /// The documents of the window that count, oldest (or lowest `per`) first.
-    fn counted<'a>(&self, scene: &'a Scene<'_>) -> Vec<&'a Sample> {
-        let all = scene.last(self.over).map(|(_, sample)| sample);
+    /// The documents of those before the window too.
+    pub(super) fn lookback(&self, chain: &ChainSpec) -> TimeDelta {
+        let before = self.usual_over.map(|usual| usual.resolve(chain));
+        self.over.resolve(chain) + before.unwrap_or_default()
+    }
+
+    /// What makes of a value percent of what is usual; 1 where nothing is compared. `None` where nobody knows.
+    fn percent_of_usual(&self, scene: &Scene<'_>) -> Option<f64> {
+        if self.usual_over.is_none() {
+            return Some(1.0);
+        }
+        let to = scene.now - self.over.resolve(scene.chain);
+        let from = scene.now - self.lookback(scene.chain);
+        let before = scene.window.between(from, to).map(|(_, sample)| sample);
+        let samples = self.counted(before);
+        let usual = self.aggregate.of(&samples);
+        let known = samples.len() >= self.min_documents.max(1) && usual.abs() > f64::EPSILON;
+        known.then_some(100.0 / usual)
+    }
+
+    /// Whether the value grows with the length of the window.
+    fn adds_up(&self) -> bool {
+        use Aggregate::{Cardinality, Count, Run, Sum};
+        matches!(self.aggregate, Cardinality | Count | Run | Sum)
+    }
+
+    /// Those of the documents that count, oldest (or lowest `per`) first.
+    fn counted<'a>(&self, all: impl Iterator<Item = &'a Sample>) -> Vec<&'a Sample> {
         if self.per.is_none() {
             return all.collect();
         }
@@ -167,10 +210,10 @@ impl Threshold {
 
     /// Since when the limit is passed: where documents carry the value, the newest unbroken run of documents beyond
     /// it; where they are counted, the oldest one counted.
-    fn since(&self, samples: &[&Sample]) -> Option<DateTime<Utc>> {
+    fn since(&self, samples: &[&Sample], percent: f64) -> Option<DateTime<Utc>> {
         let first = match self.aggregate {
             Aggregate::Min | Aggregate::Max | Aggregate::Avg | Aggregate::Last => {
-                let beyond = |sample: &&&Sample| self.breaches(sample.value);
+                let beyond = |sample: &&&Sample| self.breaches(sample.value * percent);
                 let newest_run = samples.iter().rev().skip_while(|sample| !beyond(sample));
                 newest_run.take_while(beyond).last()
             }
@@ -303,6 +346,19 @@ mod tests {
         assert_eq!(outcome(0.92), breach);
         assert_eq!(outcome(0.88), Outcome::Hold);
         assert_eq!(outcome(0.85), Outcome::Clear { since: None });
+    }
+
+    #[test]
+    fn absolute_values_lie_to_either_side_of_0() {
+        let values = [(10, -150.0), (20, 130.0), (30, -120.0)];
+        let value = |condition: &str| {
+            let text = format!("aggregate = \"min\"\nfield = \"v\"\nabove = 100\n{condition}");
+            let judgement = judge(&text, &values);
+            let is_breach = matches!(judgement.outcome, Outcome::Breach { .. });
+            (judgement.value, is_breach)
+        };
+        assert_eq!(value("absolute = true"), (Some(120.0), true));
+        assert_eq!(value(""), (Some(-150.0), false));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::facts::Details;
 use crate::event::DocumentId;
 
-/// Documents one key may hold; beyond it the oldest goes, counted. A rule that needs more should count, not list.
-pub(super) const MAX_SAMPLES: usize = 20_000;
+/// Documents one key may hold; beyond it the oldest goes, counted. An epoch of reports of 2,000 nodes: rules about the
+/// network take the best of all nodes' reports.
+pub(super) const MAX_SAMPLES: usize = 65_536;
 /// Documents per key whose contents are kept for the mail: the newest.
 const MAX_DETAILED: usize = 32;
 /// A document found later than this after its time is judged as the history it is.
@@ -37,6 +38,8 @@ type Order = (DateTime<Utc>, u64, DocumentId);
 #[derive(Debug, Default)]
 pub(super) struct Window {
     samples: BTreeMap<Order, Sample>,
+    /// How many of them have details.
+    detailed: usize,
 }
 
 impl Window {
@@ -48,18 +51,30 @@ impl Window {
         revision: u64,
         sample: Sample,
     ) -> usize {
-        self.samples
+        self.detailed += usize::from(sample.details.is_some());
+        let before = self
+            .samples
             .insert((counts_at, revision, id.clone()), sample);
-        let detailed = self.samples.values_mut().rev();
-        let mut detailed = detailed.filter(|sample| sample.details.is_some());
-        if let Some(oldest) = detailed.nth(MAX_DETAILED) {
-            oldest.details = None;
+        self.let_go(before.as_ref());
+        if self.detailed > MAX_DETAILED {
+            let newest_first = self.samples.values_mut().rev();
+            let mut detailed = newest_first.filter(|sample| sample.details.is_some());
+            if let Some(oldest) = detailed.nth(MAX_DETAILED) {
+                oldest.details = None;
+                self.detailed -= 1;
+            }
         }
         if self.samples.len() > MAX_SAMPLES {
-            self.samples.pop_first();
+            let oldest = self.samples.pop_first();
+            self.let_go(oldest.map(|(_, sample)| sample).as_ref());
             return 1;
         }
         0
+    }
+
+    fn let_go(&mut self, sample: Option<&Sample>) {
+        let had_details = sample.is_some_and(|sample| sample.details.is_some());
+        self.detailed -= usize::from(had_details);
     }
 
     /// The documents that count in `(from, to]`, oldest first.
@@ -68,10 +83,10 @@ impl Window {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> impl DoubleEndedIterator<Item = (DateTime<Utc>, &Sample)> {
-        self.samples
-            .iter()
-            .filter(move |((at, ..), _)| *at > from && *at <= to)
-            .map(|((at, ..), sample)| (*at, sample))
+        // A range that ends before it begins is a panic.
+        let range = after(from)..after(to.max(from));
+        let samples = self.samples.range(range);
+        samples.map(|((at, ..), sample)| (*at, sample))
     }
 
     /// The newest document's time, none later than `to`.
@@ -82,15 +97,37 @@ impl Window {
 
     /// Forgets what is older than `from` (but for the newest document, if asked to) or absurdly far in the future.
     pub(super) fn prune(&mut self, from: DateTime<Utc>, now: DateTime<Utc>, keep_newest: bool) {
-        let newest = self.newest(now);
-        self.samples.retain(|(at, ..), _| {
-            *at > from && *at - now < FUTURE_LIMIT || keep_newest && Some(*at) == newest
-        });
+        // This is asked every second of every key, and there is seldom anything to do.
+        let newest = self.newest(now).filter(|_| keep_newest);
+        let old = |(at, ..): &Order| *at <= from && Some(*at) != newest;
+        while self
+            .samples
+            .first_key_value()
+            .is_some_and(|(order, _)| old(order))
+        {
+            let oldest = self.samples.pop_first();
+            self.let_go(oldest.map(|(_, sample)| sample).as_ref());
+        }
+        let nonsense = |(at, ..): &Order| *at - now >= FUTURE_LIMIT;
+        while self
+            .samples
+            .last_key_value()
+            .is_some_and(|(order, _)| nonsense(order))
+        {
+            let newest = self.samples.pop_last();
+            self.let_go(newest.map(|(_, sample)| sample).as_ref());
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
+}
+
+/// The least that comes after all documents of `at`.
+fn after(at: DateTime<Utc>) -> Order {
+    let next = at.checked_add_signed(TimeDelta::nanoseconds(1));
+    (next.unwrap_or(at), 0, DocumentId::existing(""))
 }
 
 /// When a document counts: at its time; but one that was created later (a reorg found after an outage) counts when
@@ -134,10 +171,34 @@ mod tests {
         }
         assert_eq!(window.samples.len(), MAX_SAMPLES);
         insert(&mut window, 90_000_000, "future");
-        window.prune(at(20_000), at(20_009), false);
+        let newest = MAX_SAMPLES as i64 + 9;
+        window.prune(at(newest - 9), at(newest), false);
         assert_eq!(window.samples.len(), 9);
-        window.prune(at(90_000), at(90_000), true);
-        assert_eq!(window.newest(at(90_000)), Some(at(20_009)));
+        window.prune(at(2 * newest), at(2 * newest), true);
+        assert_eq!(window.newest(at(2 * newest)), Some(at(newest)));
+    }
+
+    #[test]
+    fn details_are_those_of_the_newest() {
+        let mut window = Window::default();
+        let detailed = |window: &Window| -> Vec<DateTime<Utc>> {
+            let samples = window.between(at(0), at(999));
+            let detailed = samples.filter(|(_, sample)| sample.details.is_some());
+            detailed.map(|(at, _)| at).collect()
+        };
+        for second in 1..=100 {
+            let sample = Sample {
+                details: (second % 2 == 0).then(Box::default),
+                ..Sample::default()
+            };
+            let id = DocumentId::of(&["x"]);
+            window.insert(&id, at(second), 0, sample.clone());
+            window.insert(&id, at(second), 0, sample);
+        }
+        let newest: Vec<_> = (37..=100).filter(|s| s % 2 == 0).map(at).collect();
+        assert_eq!(detailed(&window), newest);
+        window.prune(at(90), at(100), false);
+        assert_eq!((detailed(&window).len(), window.detailed), (5, 5));
     }
 
     #[test]

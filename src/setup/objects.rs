@@ -80,12 +80,13 @@ macro_rules! embedded {
 
 type Embedded = (&'static str, &'static str);
 
-pub(super) const COMPONENTS: [Embedded; 5] = [
+pub(super) const COMPONENTS: [Embedded; 6] = [
     embedded!("components", "ethmon-settings"),
     embedded!("components", "ethmon-retention-short"),
     embedded!("components", "ethmon-retention-long"),
     embedded!("components", "ethmon-envelope"),
     embedded!("components", "ethmon-metricset"),
+    embedded!("components", "ethmon-network-traffic"),
 ];
 
 pub(super) const INDICES: [Embedded; 2] = [
@@ -114,11 +115,31 @@ pub(super) fn stream_template(stream: DataStream) -> Embedded {
         DataStream::SystemFilesystem => embedded!("streams", "metrics-system.filesystem"),
         DataStream::SystemDiskio => embedded!("streams", "metrics-system.diskio"),
         DataStream::SystemProcessSummary => embedded!("streams", "metrics-system.process.summary"),
+        DataStream::SystemCore => embedded!("streams", "metrics-system.core"),
+        DataStream::SystemNetworkSummary => embedded!("streams", "metrics-system.network_summary"),
+        DataStream::SystemFsstat => embedded!("streams", "metrics-system.fsstat"),
+        DataStream::SystemProcess => embedded!("streams", "metrics-system.process"),
+        DataStream::SystemSocketSummary => embedded!("streams", "metrics-system.socket.summary"),
+        DataStream::SystemUptime => embedded!("streams", "metrics-system.uptime"),
+        DataStream::SystemUsers => embedded!("streams", "metrics-system.users"),
+        DataStream::SystemService => embedded!("streams", "metrics-system.service"),
+        DataStream::SystemRaid => embedded!("streams", "metrics-system.raid"),
         DataStream::NetworkBlock => embedded!("streams", "logs-ethereum.network_block"),
         DataStream::Reorg => embedded!("streams", "logs-ethereum.reorg"),
         DataStream::HeadSplit => embedded!("streams", "logs-ethereum.head_split"),
+        DataStream::NetworkEvent => embedded!("streams", "logs-ethereum.network_event"),
         DataStream::Alert => embedded!("streams", "logs-ethmon.alert"),
         DataStream::AgentReport => embedded!("streams", "metrics-ethmon.agent"),
+        DataStream::Flow => embedded!("streams", "logs-network_traffic.flow"),
+        DataStream::Dns => embedded!("streams", "logs-network_traffic.dns"),
+        DataStream::Http => embedded!("streams", "logs-network_traffic.http"),
+        DataStream::Tls => embedded!("streams", "logs-network_traffic.tls"),
+        DataStream::Icmp => embedded!("streams", "logs-network_traffic.icmp"),
+        DataStream::Sip => embedded!("streams", "logs-network_traffic.sip"),
+        DataStream::Traffic => embedded!("streams", "metrics-ethereum.traffic"),
+        DataStream::Attestation => embedded!("streams", "metrics-ethereum.attestation"),
+        DataStream::Participation => embedded!("streams", "metrics-ethereum.participation"),
+        DataStream::Slot => embedded!("streams", "logs-ethereum.slot"),
     }
 }
 

@@ -69,7 +69,7 @@ async fn update(
         return Ok(Outcome::Failed(reply.reason()));
     };
     let (added, mut changed) = to_change(wanted, newest);
-    if stream.module() == "system" {
+    if ["system", "network_traffic"].contains(&stream.module()) {
         // Elastic Agent may have made this stream, with types of its own that take our values as well.
         changed.clear();
     }

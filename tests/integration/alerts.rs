@@ -146,9 +146,10 @@ fn reorg() -> (ChainSpec, Vec<Transition>) {
         from: chain.slot_start(0),
         to: chain.slot_start(60),
         tick: TimeDelta::seconds(4),
+        idle_tick: TimeDelta::seconds(4),
         restart_at: None,
     };
-    let transitions = simulate(&[rule("reorg")], &arrivals, &simulation);
+    let transitions = simulate(&[rule("reorg_deep")], &arrivals, &simulation);
     (chain, transitions)
 }
 
@@ -237,11 +238,11 @@ async fn a_firing_and_its_recovery_arrive_as_one_thread() {
     assert_eq!((opened.len(), resolved.len()), (2, 2));
     assert_eq!(
         subject(opened[0]),
-        "[ethmon] [CRITICAL] reorg: network, 5 blocks dropped, 3 added after slot 12"
+        "[ethmon] [CRITICAL] reorg_deep: network, 5 blocks dropped, 3 added after slot 12"
     );
     assert_eq!(
         subject(resolved[0]),
-        "[ethmon] [RESOLVED] reorg: network, nothing further for 12 slots"
+        "[ethmon] [RESOLVED] reorg_deep: network, nothing further for 12 slots"
     );
     assert_eq!(
         header(resolved[0], "references"),

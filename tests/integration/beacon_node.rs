@@ -105,6 +105,9 @@ impl Chain {
                 json!({"data": {"genesis_time": self.genesis_time.to_string(), "genesis_validators_root": root(u64::MAX)}})
             }
             "/eth/v1/node/version" => json!({"data": {"version": "Scripted/v1/x"}}),
+            "/eth/v1/node/syncing" => {
+                json!({"data": {"head_slot": head.to_string(), "sync_distance": "0", "is_syncing": false}})
+            }
             "/eth/v1/beacon/headers/head" => {
                 json!({"data": {"root": root(head), "header": {"message": {"slot": head.to_string()}}}})
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ethmon::config::Elasticsearch;
-use ethmon::elastic::{BulkBody, Client, Limits};
+use ethmon::elastic::{BulkBody, Client, Limits, SendError};
 use ethmon::setup::{self, Mode, Options};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
@@ -100,8 +100,23 @@ pub(crate) async fn count(client: &Client, target: &str) -> u64 {
         .await
         .unwrap();
     let query = serde_json::json!({"size": 0, "track_total_hits": true});
-    let answer = client.search(target, &query).await.unwrap();
+    let answer = settled(async || client.search(target, &query).await).await;
     answer["hits"]["total"]["value"].as_u64().unwrap()
+}
+
+/// The answer once the shards of all that is asked have started: a data stream exists a moment before its shard does, and
+/// until then a search over it is refused.
+pub(crate) async fn settled<T>(mut ask: impl AsyncFnMut() -> Result<T, SendError>) -> T {
+    let mut answer = None;
+    until("the shards have started", async || {
+        answer = match ask().await {
+            Err(SendError::Busy { status: 503, .. }) => None,
+            answer => Some(answer.unwrap()),
+        };
+        answer.is_some()
+    })
+    .await;
+    answer.unwrap()
 }
 
 /// Until it is so; fails after a minute and a half.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use reqwest::{Client, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::event::prefix;
@@ -75,6 +76,14 @@ impl Api {
 
     /// A JSON object from `path`, which begins with `/eth`.
     pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        self.read(path).await
+    }
+
+    /// The same, read into what is needed of it.
+    pub async fn read<T>(&self, path: &str) -> Result<T, ApiError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
         let asked = self.client.get(self.endpoint.join(path));
         let answer = async {
             let response = asked
@@ -82,7 +91,7 @@ impl Api {
                 .send()
                 .await
                 .map_err(unreachable)?;
-            read(response).await
+            body(response).await
         };
         let body = tokio::time::timeout(self.timeout, answer)
             .await
@@ -109,7 +118,7 @@ impl Api {
         if response.status().is_success() {
             return Ok(response);
         }
-        let body = tokio::time::timeout(self.timeout, read(response)).await;
+        let body = tokio::time::timeout(self.timeout, body(response)).await;
         Err(body
             .unwrap_or_else(|_| Err(ApiError::Unreachable("the refusal was cut".into())))
             .err()
@@ -117,14 +126,14 @@ impl Api {
     }
 }
 
-fn parse(body: &[u8]) -> Result<Value, ApiError> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let text = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
         ApiError::Unreadable(format!("{error}, begins {text:?}"))
     })
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, ApiError> {
+async fn body(mut response: Response) -> Result<Vec<u8>, ApiError> {
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = next_chunk(&mut response).await? {

@@ -20,6 +20,7 @@ use super::backfill;
 use super::context::Context;
 use super::decode::{self, Contents};
 use super::document;
+use super::history::task as history;
 use super::tracker::{PARENT_WAIT, Parent, Ready, Stage, Tracker};
 use crate::slot::{self, BlockRef, Root};
 
@@ -40,7 +41,8 @@ pub(super) enum Input {
         root: Root,
         slot: Option<u64>,
         stage: Stage,
-        at: DateTime<Utc>,
+        /// `None`: while the agent stood still.
+        at: Option<DateTime<Utc>>,
     },
     /// A block that ought to be known, as the old head of a reorg.
     Hint(Root),
@@ -57,11 +59,17 @@ enum Outcome {
 type Work = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
 
 /// Runs until the streams have ended or `stop`; what is in hand then is told as far as it is known.
-pub(super) async fn run(context: Context, mut inbox: mpsc::Receiver<Input>) -> anyhow::Result<()> {
+pub(super) async fn run(
+    context: Context,
+    mut inbox: mpsc::Receiver<Input>,
+    history: Option<mpsc::Sender<history::Input>>,
+) -> anyhow::Result<()> {
     let mut blocks = Blocks {
+        history,
         tracker: Tracker::new(context.config.backfill_blocks),
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         head: None,
+        told_head: None,
         noted: None,
         has_history: false,
         context,
@@ -98,7 +106,11 @@ struct Blocks {
     context: Context,
     tracker: Tracker,
     requests: Arc<Semaphore>,
+    /// Learns what was told.
+    history: Option<mpsc::Sender<history::Input>>,
     head: Option<Root>,
+    /// The head that the history knows.
+    told_head: Option<Root>,
     /// The head whose note is kept.
     noted: Option<Root>,
     /// Whether there is something told that a walk should reach.
@@ -182,11 +194,21 @@ impl Blocks {
     }
 
     async fn tell(&mut self, ready: Vec<Ready>) {
-        for ready in &ready {
+        for ready in ready {
             let event = self
                 .context
-                .with_setting(|setting| document::block(setting, ready, slot::now()));
+                .with_setting(|setting| document::block(setting, &ready, slot::now()));
             self.context.outbox.send(event).await;
+            if let Some(contents) = ready.contents {
+                let block = Box::new(contents.into_block(ready.root));
+                self.learn(history::Input::Block(block)).await;
+            }
+        }
+        if self.head != self.told_head
+            && let Some(head) = self.head
+        {
+            self.learn(history::Input::Head(head)).await;
+            self.told_head = self.head;
         }
         // Noted after the document is sent, and once no older block is in hand: a crash between costs a repeated
         // document, never a missing one.
@@ -199,6 +221,14 @@ impl Blocks {
         {
             backfill::remember(&self.context, BlockRef { slot, root }).await;
             self.noted = Some(root);
+        }
+    }
+
+    async fn learn(&self, input: history::Input) {
+        if let Some(history) = &self.history
+            && history.send(input).await.is_err()
+        {
+            debug!("the history has ended");
         }
     }
 

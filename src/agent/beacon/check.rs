@@ -4,10 +4,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::api::{Api, ApiError};
+use super::clock::{self, Clock};
+use super::history::task as duties;
 use super::topics::{self, Negotiation, Topic};
-use super::{backfill, clock, spec};
+use super::{backfill, spec};
+use crate::chain_spec::unsigned;
 use crate::config::Beacon;
-use crate::slot;
+use crate::slot::{self, ChainSpec};
 
 /// A subscription that is not refused within this is taken: some nodes answer with the first event only.
 const TOPIC_WAIT: Duration = Duration::from_secs(2);
@@ -47,7 +50,21 @@ pub async fn check(config: &Beacon, out: &mut (dyn Write + Send)) -> anyhow::Res
             |slot| format!("slot {slot}")
         )
     )?;
-    let mut is_good = true;
+    let slot = running.unwrap_or(0);
+    let blobs = spec.max_blobs(slot);
+    writeln!(
+        out,
+        "spec      {} slots an epoch, votes due at {} ms, their aggregates at {} ms, sync committee of {}, {}",
+        spec.slots_per_epoch,
+        spec.attestation_due_ms,
+        spec.aggregate_due_ms,
+        spec.sync_committee_size,
+        blobs.map_or_else(
+            || "no blobs".to_owned(),
+            |most| format!("at most {most} blobs a block")
+        ),
+    )?;
+    let mut is_good = check_sync(&api, out).await?;
     match backfill::head(&api).await {
         Ok(head) => {
             let behind = running.unwrap_or(0).saturating_sub(head.slot);
@@ -63,17 +80,23 @@ pub async fn check(config: &Beacon, out: &mut (dyn Write + Send)) -> anyhow::Res
             writeln!(out, "head      failed: {error}")?;
         }
     }
+    if config.participation {
+        check_duties(&api, &spec, slot, out).await?;
+    }
     for (name, wanted) in [
         ("events", topics::light(&config.extra_topics)),
-        ("summaries", topics::heavy()),
+        (
+            "votes",
+            topics::heavy(config.attestations, config.summaries),
+        ),
     ] {
-        if name == "summaries" && !config.summaries {
-            continue;
-        }
-        let wanted = wanted
+        let wanted: Vec<Topic> = wanted
             .into_iter()
             .filter(|topic| !topics::is_harmful(topic, &version))
             .collect();
+        if wanted.is_empty() {
+            continue;
+        }
         let (taken, refused) = match offered(&api, wanted).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -93,19 +116,94 @@ pub async fn check(config: &Beacon, out: &mut (dyn Write + Send)) -> anyhow::Res
             writeln!(out, "          refused: {}", refused.join(" "))?;
         }
     }
-    match clock::measure_any(&config.ntp_servers).await {
-        Ok(measured) => writeln!(
-            out,
-            "clock     {:+.1} ms ± {:.1} ms by {}",
-            measured.offset_ms, measured.uncertainty_ms, measured.server
-        )?,
-        Err(_) if config.ntp_servers.is_empty() => {
-            writeln!(out, "clock     taken as right: beacon.ntp_servers is empty")?
-        }
+    is_good &= check_clock(&config.ntp_servers, out).await?;
+    Ok(is_good)
+}
+
+/// The node's own account. One that syncs can be watched: it is told, and no fault.
+async fn check_sync(api: &Api, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+    let answer = match api.get("/eth/v1/node/syncing").await {
+        Ok(answer) => answer,
         Err(error) => {
-            is_good = false;
-            writeln!(out, "clock     failed: {error:#}")?;
+            writeln!(out, "sync      failed: {error}")?;
+            return Ok(false);
         }
+    };
+    let flag = |name: &str| answer.pointer(&format!("/data/{name}"))?.as_bool();
+    let distance = answer.pointer("/data/sync_distance").and_then(unsigned);
+    let mut words = vec![
+        match flag("is_syncing") {
+            Some(true) => "syncing",
+            Some(false) => "in sync",
+            None => "unknown",
+        }
+        .to_owned(),
+    ];
+    words.extend(distance.map(|slots| format!("{slots} slots behind by its own account")));
+    if flag("is_optimistic") == Some(true) {
+        words.push("optimistic: its execution client has not checked the head".into());
+    }
+    if flag("el_offline") == Some(true) {
+        words.push("it says that its execution client is offline".into());
+    }
+    writeln!(out, "sync      {}", words.join(", "))?;
+    Ok(true)
+}
+
+/// Whether the node says who proposes and who votes. Without it participation is counted as far as votes show it.
+async fn check_duties(
+    api: &Api,
+    spec: &ChainSpec,
+    slot: u64,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let epoch = spec.epoch_of(slot);
+    let proposers = duties::proposers(api, epoch).await;
+    let committees = duties::committees(api, spec, slot).await;
+    let words = |name: &str, answer: Result<usize, String>| match answer {
+        Ok(0) => format!("{name}: none in the answer"),
+        Ok(count) => format!("{name}: {count}"),
+        Err(error) => format!("{name}: {error}"),
+    };
+    let proposers = proposers.map(|duties| duties.len());
+    let committees = committees.map(|sizes| sizes.map_or(0, |sizes| sizes.len()));
+    writeln!(
+        out,
+        "duties    {}, {}",
+        words("proposers", proposers.map_err(|error| error.to_string())),
+        words("committees", committees.map_err(|error| error.to_string())),
+    )?;
+    Ok(())
+}
+
+/// What arrivals would be corrected by. `false` if servers are named and none answers.
+async fn check_clock(servers: &[String], out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+    let kernel = Clock::of_kernel();
+    let mut is_good = true;
+    if !servers.is_empty() {
+        match clock::measure_any(servers).await {
+            Ok(measured) => writeln!(out, "clock     {measured}")?,
+            Err(error) => {
+                is_good = false;
+                writeln!(out, "clock     failed: {error:#}")?;
+            }
+        }
+    }
+    let by_kernel = match (&kernel.estimate, kernel.is_synchronized) {
+        (Some(estimate), _) => estimate.to_string(),
+        (None, Some(_)) => "unknown: the kernel says that nothing keeps it right".to_owned(),
+        (None, None) => "unknown: the kernel can't be asked".to_owned(),
+    };
+    writeln!(
+        out,
+        "{:9} {by_kernel}",
+        if servers.is_empty() { "clock" } else { "" }
+    )?;
+    if servers.is_empty() && kernel.estimate.is_none() {
+        writeln!(
+            out,
+            "          taken as right, for beacon.ntp_servers is empty"
+        )?;
     }
     Ok(is_good)
 }

@@ -1,8 +1,10 @@
 //! What the parts of the beacon collector share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, ApiError};
@@ -32,7 +34,18 @@ pub(super) struct NodeState {
     pub(super) syncing: Option<bool>,
     /// As `/eth/v1/node/version` gives it; empty before.
     pub(super) version: String,
+    pub(super) finalized_epoch: Option<u64>,
     pub(super) stream: StreamState,
+    /// How often this agent stood still since it began, and how long at most since the last poll.
+    pub(super) pauses: u64,
+    pub(super) longest_pause: Option<Duration>,
+}
+
+impl NodeState {
+    pub(super) fn paused(&mut self, pause: Duration) {
+        self.pauses += 1;
+        self.longest_pause = self.longest_pause.max(Some(pause));
+    }
 }
 
 /// The main event stream.
@@ -41,6 +54,9 @@ pub(super) struct StreamState {
     pub(super) connected: bool,
     /// Silent while the node moved; until the next event.
     pub(super) stale: bool,
+    /// The same at any time since the last poll: a stream that is back soon was silent all the same.
+    pub(super) was_stale: bool,
+    pub(super) last_event: Option<Instant>,
     pub(super) reconnects: u64,
     pub(super) events: u64,
     pub(super) topics: Vec<String>,
@@ -74,6 +90,15 @@ impl Context {
 
     pub(super) fn state(&self) -> NodeState {
         self.lock().clone()
+    }
+
+    /// The state, of which the next poll tells only what is new.
+    pub(super) fn polled(&self) -> NodeState {
+        let mut state = self.lock();
+        let told = state.clone();
+        state.stream.was_stale = false;
+        state.longest_pause = None;
+        told
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut NodeState)) {

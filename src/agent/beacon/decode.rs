@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::history::Block;
+use super::history::included::{self, Included};
 use crate::chain_spec::unsigned;
 use crate::slot::Root;
 
@@ -19,6 +21,8 @@ pub struct Contents {
     /// Aggregates included, and the votes in them.
     pub attestations: Option<u64>,
     pub attestation_votes: Option<u64>,
+    /// The same, each by what it is for.
+    pub votes: Vec<Included>,
     pub deposits: Option<u64>,
     pub voluntary_exits: Option<u64>,
     pub proposer_slashings: Option<u64>,
@@ -40,6 +44,19 @@ pub struct Payload {
     /// Wei.
     pub base_fee: Option<u64>,
     pub transactions: Option<u64>,
+}
+
+impl Contents {
+    /// What later blocks are judged by.
+    pub fn into_block(self, root: Root) -> Block {
+        Block {
+            root,
+            slot: self.slot,
+            parent: self.parent_root,
+            proposer: self.proposer_index,
+            votes: self.votes,
+        }
+    }
 }
 
 /// Reads the answer of `/eth/v2/beacon/blocks/{id}`. Without slot or parent it is no block; the error says what is amiss.
@@ -67,6 +84,7 @@ pub fn block(answer: &Value) -> Result<Contents, String> {
         size_bytes: ssz_bytes(signed),
         attestations: count(body, "attestations"),
         attestation_votes: attestations.map(|list| list.iter().map(votes).sum()),
+        votes: attestations.map_or_else(Vec::new, |list| included::read(list)),
         deposits: count(body, "deposits"),
         voluntary_exits: count(body, "voluntary_exits"),
         proposer_slashings: count(body, "proposer_slashings"),

@@ -21,13 +21,13 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    fn arrival_ms(&self, slot: u64, at: DateTime<Utc>) -> i64 {
+    pub(super) fn arrival_ms(&self, slot: u64, at: DateTime<Utc>) -> i64 {
         self.spec.arrival_ms(slot, at, self.clock.offset_ms())
     }
 
     pub(super) fn stamp(&self, document: &mut Document, created: DateTime<Utc>) {
         document.set("event.created", crate::event::timestamp(created));
-        document.set_some("ethereum.clock_offset_ms", self.clock.known_offset_ms());
+        self.clock.stamp(document);
         document.set_some("ethereum.syncing", self.syncing);
     }
 
@@ -76,7 +76,9 @@ pub(super) fn event(setting: &Setting<'_>, event: BeaconEvent, sequence: u64) ->
         );
     }
     if let Some(slot) = event.slot {
-        if setting.is_plausible(slot, received) {
+        if event.is_doubtful {
+            document.set("ethereum.arrival.unknown", "paused");
+        } else if setting.is_plausible(slot, received) {
             let arrival_ms = setting.arrival_ms(slot, received);
             document.set("ethereum.arrival_ms", arrival_ms);
             if event.topic.announces_block() {
@@ -120,16 +122,16 @@ pub(super) fn block(setting: &Setting<'_>, ready: &Ready, now: DateTime<Utc>) ->
     let at = at
         .filter(|at| *at <= now + TimeDelta::hours(1))
         .unwrap_or(now);
-    let action = match (&ready.contents, seen) {
+    let action = match (&ready.contents, ready.arrivals.is_told()) {
         (None, _) => "unavailable",
-        (Some(_), None) => "backfilled",
-        (Some(_), Some(_)) => "observed",
+        (Some(_), false) => "backfilled",
+        (Some(_), true) => "observed",
     };
     let mut out = Event::new(DataStream::Block, id, at)
         .with("event.kind", "event")
         .with("event.action", action)
         .with("ethereum.block.root", root)
-        .with("ethereum.backfilled", seen.is_none())
+        .with("ethereum.backfilled", !ready.arrivals.is_told())
         .with("ethereum.finality", "provisional")
         .with("ethereum.arrival.due_ms", setting.spec.attestation_due_ms)
         .with_some("error.message", ready.failure.clone());
@@ -161,6 +163,9 @@ pub(super) fn block(setting: &Setting<'_>, ready: &Ready, now: DateTime<Utc>) ->
 
 /// Arrived late and imported late are two facts; where a client tells only one, that one is used and named.
 fn arrivals(setting: &Setting<'_>, document: &mut Document, slot: u64, arrivals: &Arrivals) {
+    if arrivals.is_unknown {
+        document.set("ethereum.arrival.unknown", "paused");
+    }
     let ms = |at: Option<DateTime<Utc>>| at.map(|at| setting.arrival_ms(slot, at));
     let gossip = ms(arrivals.gossip);
     let import = ms(arrivals.import);

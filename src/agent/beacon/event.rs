@@ -19,6 +19,8 @@ const MAX_PAYLOAD_DEPTH: usize = 20;
 pub struct BeaconEvent {
     pub topic: Topic,
     pub received_at: DateTime<Utc>,
+    /// It may have waited while the agent stood still, so that its time is none.
+    pub is_doubtful: bool,
     pub bytes: u64,
     pub slot: Option<u64>,
     pub epoch: Option<u64>,
@@ -70,6 +72,7 @@ pub fn read(frame: Frame) -> BeaconEvent {
     let mut event = BeaconEvent {
         topic: Topic::from_name(&frame.event),
         received_at: frame.received_at,
+        is_doubtful: false,
         bytes: frame.oversized.unwrap_or(frame.data.len() as u64),
         slot: None,
         epoch: None,

@@ -5,10 +5,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::attestations::Attestations;
 use super::blocks;
 use super::context::Context;
 use super::document;
 use super::event::BeaconEvent;
+use super::heavy::Heavy;
+use super::history::{Equivocation, equivocation};
 use super::stream::Received;
 use super::summary::Summaries;
 use super::topics::Topic;
@@ -27,11 +30,12 @@ pub(super) async fn events(
     let mut sequence = 0;
     while let Some(received) = received.recv().await {
         let event = match received {
+            Received::Event(event) => *event,
             Received::Gap => {
                 hand_on(&blocks, blocks::Input::Resync).await;
                 continue;
             }
-            Received::Event(event) => *event,
+            Received::Heavy { .. } | Received::Began { .. } => continue,
         };
         if let Some(fault) = event.fault {
             context.outbox.count(fault.counter(), 1);
@@ -40,6 +44,11 @@ pub(super) async fn events(
         for input in sightings(&event) {
             hand_on(&blocks, input).await;
         }
+        if let Some(found) = Equivocation::of_event(&event) {
+            let at = event.received_at;
+            let document = context.with_setting(|setting| equivocation(setting, &found, at));
+            context.outbox.send(document).await;
+        }
         sequence += 1;
         let document = context.with_setting(|setting| document::event(setting, event, sequence));
         context.outbox.send(document).await;
@@ -47,36 +56,74 @@ pub(super) async fn events(
     Ok(())
 }
 
-/// Sums up the heavy stream; ends when it has ended and all sums are told.
-pub(super) async fn summaries(
+/// Counts what the heavy stream tells; ends when it has ended and all counts are told.
+pub(super) async fn heavy(
     context: Context,
     mut received: mpsc::Receiver<Received>,
 ) -> anyhow::Result<()> {
-    let mut sums = Summaries::default();
+    let mut counts = Counts::default();
     let mut period = tokio::time::interval(SUMMARY_PERIOD);
     loop {
         let has_ended = tokio::select! {
             received = received.recv() => match received {
-                Some(Received::Event(event)) => {
-                    if let Some(fault) = event.fault {
-                        context.outbox.count(fault.counter(), 1);
-                    }
-                    if !sums.add(&event) {
-                        context.outbox.count("beacon_summary_left_out", 1);
-                    }
+                Some(received) => {
+                    counts.take(&context, received);
                     continue;
                 }
-                Some(Received::Gap) => continue,
                 None => true,
             },
             _ = period.tick() => false,
         };
-        let done = context.with_setting(|setting| sums.take_done(setting, slot::now(), has_ended));
+        let done = context.with_setting(|setting| {
+            let now = slot::now();
+            let mut done = counts.sums.take_done(setting, now, has_ended);
+            done.extend(counts.votes.take_done(setting, now, has_ended));
+            done
+        });
         for document in done {
             context.outbox.send(document).await;
         }
         if has_ended {
             return Ok(());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    votes: Attestations,
+    sums: Summaries,
+}
+
+impl Counts {
+    fn take(&mut self, context: &Context, received: Received) {
+        let (told, at, is_doubtful) = match received {
+            Received::Heavy {
+                told,
+                at,
+                is_doubtful,
+            } => (told, at, is_doubtful),
+            Received::Began {
+                at,
+                has_votes: true,
+            } => return self.votes.begun(at),
+            Received::Began {
+                has_votes: false, ..
+            }
+            | Received::Gap => return self.votes.broken(),
+            Received::Event(_) => return,
+        };
+        match told {
+            Heavy::Vote(vote) => context.with_setting(|setting| {
+                self.votes.add(setting, &vote, at, is_doubtful);
+            }),
+            Heavy::Other { topic, slot, block } => {
+                if !self.sums.add(topic, slot, block, at) {
+                    context.outbox.count("beacon_summary_left_out", 1);
+                }
+            }
+            Heavy::Foreign => {}
+            Heavy::Odd(fault) => context.outbox.count(fault.counter(), 1),
         }
     }
 }
@@ -102,7 +149,7 @@ fn sightings(event: &BeaconEvent) -> Vec<blocks::Input> {
         root,
         slot: event.slot,
         stage,
-        at: event.received_at,
+        at: (!event.is_doubtful).then_some(event.received_at),
     };
     event.block.map(seen).into_iter().collect()
 }

@@ -1,13 +1,15 @@
 //! Watches one beacon node: its event stream, the blocks it tells of, its state, and the clock all of it is measured by.
 //!
 //! ```text
-//! stream ─→ intake ─→ outbox          sse cuts frames, event reads them, topics finds what the node offers,
-//!    │         └─→ blocks ─→ outbox   watchdog notices silence
-//!    └ gap ────────┘                  tracker knows which blocks are in hand, decode reads them, backfill walks
+//! stream ─→ intake ─→ outbox          sse cuts frames, event and heavy read them, topics finds what the node offers,
+//!    │         ├─→ attestations       watchdog notices silence, pulse that we stood still
+//!    │         └─→ blocks ─→ outbox   tracker knows which blocks are in hand, decode reads them, backfill walks
+//!    └ gap ────────┘ └─→ history      who voted, who proposed, what became of each slot
 //! status ─→ outbox    clock           document builds what is told
 //! ```
 
 pub mod api;
+pub mod attestations;
 mod backfill;
 mod blocks;
 pub mod check;
@@ -16,7 +18,11 @@ mod context;
 pub mod decode;
 mod document;
 pub mod event;
+pub mod fuzz;
+pub mod heavy;
+pub mod history;
 mod intake;
+mod pulse;
 mod spec;
 pub mod sse;
 mod status;
@@ -49,6 +55,7 @@ const QUEUED_EVENTS: usize = 256;
 /// The same for the heavy topics.
 const QUEUED_VOTES: usize = 4_096;
 const QUEUED_SIGHTINGS: usize = 1_024;
+const QUEUED_BLOCKS: usize = 256;
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Watches the node until `stop`. A node that is down is waited for.
@@ -62,7 +69,7 @@ pub async fn run(config: Beacon, outbox: Outbox, stop: CancellationToken) -> any
     outbox.set_network(&spec);
 
     let (specs, spec) = watch::channel(Arc::new(spec));
-    let (clocks, clock) = watch::channel(clock::Clock::default());
+    let (clocks, clock) = watch::channel(clock::Clock::of_kernel());
     // A failure of one part ends the others and is told by name; the agent's own stop ends all.
     let stop = stop.child_token();
     let context = Context::new(Arc::clone(&config), api, outbox, spec, clock, stop.clone());
@@ -86,17 +93,23 @@ pub async fn run(config: Beacon, outbox: Outbox, stop: CancellationToken) -> any
         "beacon intake",
         intake::events(context.clone(), received, sightings),
     );
-    tasks.spawn("beacon blocks", blocks::run(context.clone(), inbox));
-    if config.summaries {
+    let mut history = None;
+    if config.participation {
+        let (blocks, inbox) = mpsc::channel(QUEUED_BLOCKS);
+        history = Some(blocks);
+        tasks.spawn("beacon history", history::task::run(context.clone(), inbox));
+    }
+    tasks.spawn(
+        "beacon blocks",
+        blocks::run(context.clone(), inbox, history),
+    );
+    if config.attestations || config.summaries {
         let (votes, received) = mpsc::channel(QUEUED_VOTES);
         tasks.spawn(
-            "beacon summary stream",
-            stream::run(context.clone(), Kind::Summaries, votes),
+            "beacon heavy stream",
+            stream::run(context.clone(), Kind::Heavy, votes),
         );
-        tasks.spawn(
-            "beacon summaries",
-            intake::summaries(context.clone(), received),
-        );
+        tasks.spawn("beacon votes", intake::heavy(context.clone(), received));
     }
     tasks.spawn("beacon status", status::run(context, specs));
     tasks.join().await

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::api::ApiError;
 use super::backfill;
+use super::clock::Clock;
 use super::context::Context;
 use super::spec;
 use crate::chain_spec::unsigned;
@@ -18,6 +19,9 @@ use crate::slot::{self, ChainSpec};
 
 /// `/eth/v1/node/peers` names every peer; their directions change slowly.
 const PEERS_EVERY_POLLS: u64 = 5;
+
+/// Parameters read in the last slot of an epoch wait for the next one; a slot is no longer anywhere.
+const MAX_FORK_WAIT: Duration = Duration::from_secs(30);
 
 /// Polls until `stop`, at two thirds of each slot: after the head of the slot, before the next.
 pub(super) async fn run(
@@ -108,6 +112,10 @@ impl Poller {
             // What it said before it went away holds no longer.
             self.context.change(|state| state.syncing = None);
         }
+        if let Some(epoch) = finality.as_ref().ok().and_then(finalized_epoch) {
+            self.context
+                .change(|state| state.finalized_epoch = Some(epoch));
+        }
         if let Ok(syncing) = &syncing {
             let is_syncing = flag(syncing, "is_syncing");
             self.context
@@ -175,6 +183,11 @@ impl Poller {
                         "the chain's parameters changed"
                     );
                 }
+                // What arrives before the fork is judged by what holds until then.
+                let begins = new.slot_start(running + 1);
+                if is_last_of_epoch && let Ok(wait) = (begins - slot::now()).to_std() {
+                    tokio::time::sleep(wait.min(MAX_FORK_WAIT)).await;
+                }
                 self.context.outbox.set_network(&new);
                 self.specs.send_replace(Arc::new(new));
             }
@@ -193,7 +206,9 @@ fn begin(context: &Context, spec: &ChainSpec, now: DateTime<Utc>, is_reachable: 
         &now.timestamp_micros().to_string(),
     ]);
     let running = spec.slot_at(now);
-    let stream = context.state().stream;
+    let state = context.polled();
+    let stream = state.stream;
+    let silent = stream.last_event.map(|last| last.elapsed().as_millis());
     let mut event = Event::new(DataStream::Node, id, now)
         .with("event.kind", "metric")
         .with(
@@ -212,46 +227,34 @@ fn begin(context: &Context, spec: &ChainSpec, now: DateTime<Utc>, is_reachable: 
         .with("ethereum.spec.slot_duration_ms", spec.slot_duration_ms)
         .with("ethereum.spec.slots_per_epoch", spec.slots_per_epoch)
         .with("ethereum.spec.attestation_due_ms", spec.attestation_due_ms)
+        .with("ethereum.spec.aggregate_due_ms", spec.aggregate_due_ms)
         .with(
             "ethereum.spec.sync_committee_size",
             spec.sync_committee_size,
         )
         .with_some("ethereum.slot", running)
         .with_some("ethereum.epoch", running.map(|slot| spec.epoch_of(slot)))
-        .with(
-            "ethereum.clock.source",
-            if clock.measured.is_some() {
-                "ntp"
-            } else {
-                "none"
-            },
-        )
-        .with_some(
-            "ethereum.clock.server",
-            clock
-                .measured
-                .as_ref()
-                .map(|measured| measured.server.clone()),
-        )
-        .with_some(
-            "ethereum.clock.uncertainty_ms",
-            clock
-                .measured
-                .as_ref()
-                .map(|measured| measured.uncertainty_ms),
-        )
         .with("ethereum.stream.connected", stream.connected)
-        .with("ethereum.stream.stale", stream.stale)
+        .with("ethereum.stream.stale", stream.stale || stream.was_stale)
+        .with_some(
+            "ethereum.stream.silent_ms",
+            silent.and_then(|ms| u64::try_from(ms).ok()),
+        )
+        .with("ethereum.agent.pauses", state.pauses)
+        .with_some(
+            "ethereum.agent.paused_ms",
+            state
+                .longest_pause
+                .and_then(|pause| u64::try_from(pause.as_millis()).ok()),
+        )
         .with("ethereum.stream.reconnects", stream.reconnects)
         .with("ethereum.stream.events", stream.events)
         .with("ethereum.stream.topics", stream.topics)
         .with("ethereum.stream.refused", stream.refused);
-    event
-        .document
-        .set("event.created", crate::event::timestamp(now));
-    event
-        .document
-        .set_some("ethereum.clock_offset_ms", clock.known_offset_ms());
+    let document = &mut event.document;
+    document.set("event.created", crate::event::timestamp(now));
+    clock.stamp(document);
+    clock.stamp_details(document);
     event
 }
 
@@ -265,20 +268,23 @@ fn set_syncing(document: &mut Document, answer: &Value) {
     document.set_some("ethereum.el_offline", flag(answer, "el_offline"));
 }
 
+fn finalized_epoch(answer: &Value) -> Option<u64> {
+    number(answer.pointer("/data/finalized")?, "epoch")
+}
+
 fn set_finality(document: &mut Document, answer: &Value, head_epoch: Option<u64>) {
-    let epoch = |name: &str| number(answer.pointer(&format!("/data/{name}"))?, "epoch");
-    let finalized = epoch("finalized");
-    document.set_some("ethereum.justified.epoch", epoch("current_justified"));
+    let finalized = finalized_epoch(answer);
+    let justified = answer.pointer("/data/current_justified");
+    let justified = justified.and_then(|checkpoint| number(checkpoint, "epoch"));
+    document.set_some("ethereum.justified.epoch", justified);
     document.set_some("ethereum.finalized.epoch", finalized);
-    let root = answer
-        .pointer("/data/finalized/root")
-        .and_then(Value::as_str);
-    document.set_some("ethereum.finalized.root", root);
+    let root = |name: &str| answer.pointer(&format!("/data/{name}/root"))?.as_str();
+    document.set_some("ethereum.justified.root", root("current_justified"));
+    document.set_some("ethereum.finalized.root", root("finalized"));
     // By the head's epoch: by the clock it is one more until the first block of an epoch.
-    let lag = head_epoch
-        .zip(finalized)
-        .map(|(head, finalized)| head.saturating_sub(finalized));
-    document.set_some("ethereum.finality_lag", lag);
+    let lag = |epoch: Option<u64>| Some(head_epoch?.saturating_sub(epoch?));
+    document.set_some("ethereum.finality_lag", lag(finalized));
+    document.set_some("ethereum.justification_lag", lag(justified));
 }
 
 /// Connected peers by who dialled: in, out.
@@ -322,14 +328,18 @@ fn until_next(spec: &ChainSpec, now: DateTime<Utc>) -> Duration {
 /// The document for a node that has not answered once: without a spec there is no slot.
 pub(super) fn never_answered(agent_id: &str, reason: &str, now: DateTime<Utc>) -> Event {
     let id = DocumentId::of(&[agent_id, "node", &now.timestamp_micros().to_string()]);
-    Event::new(DataStream::Node, id, now)
+    let mut event = Event::new(DataStream::Node, id, now)
         .with("event.kind", "metric")
         .with("event.action", "unreachable")
         .with("event.created", crate::event::timestamp(now))
         .with("ethereum.reachable", false)
-        .with("ethereum.clock.source", "none")
         .with("ethereum.stream.connected", false)
-        .with("error.message", reason)
+        .with("error.message", reason);
+    // Servers are asked once there is a node whose arrivals are to be corrected.
+    let clock = Clock::of_kernel();
+    clock.stamp(&mut event.document);
+    clock.stamp_details(&mut event.document);
+    event
 }
 
 #[cfg(test)]

@@ -1,20 +1,22 @@
-//! Votes, contributions and sidecars of a slot, summed up: a thousand events become one document. Pure.
+//! Contributions and sidecars of a slot, summed up: a thousand events become one document. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::document::Setting;
-use super::event::BeaconEvent;
 use super::topics::Topic;
 use crate::event::{DataStream, DocumentId, Event};
 use crate::slot::Root;
 
-/// A sum is told so many slots after its own: votes count for an epoch, but hardly any come later than the next slot.
+/// A sum is told so many slots after its own: hardly any event comes later than the next slot.
 const OPEN_SLOTS: u64 = 2;
 /// Slots held open at once, over all topics. Only nonsense or a node that syncs has more.
 const MAX_OPEN: usize = 256;
-/// Roots told apart within one sum. Honest votes of a slot name one to three.
+/// Roots of which the sum is told, those with most first.
+const ROOTS_TOLD: usize = 8;
+/// Roots told apart within one sum. Honest events of a slot name one to three.
 const MAX_ROOTS: usize = 64;
 
 /// Sums by topic and slot.
@@ -32,22 +34,27 @@ struct Sum {
 }
 
 impl Summaries {
-    /// Takes an event in. `false` for one that has no slot, or a slot for which there is no room.
-    pub(super) fn add(&mut self, event: &BeaconEvent) -> bool {
-        let Some(slot) = event.slot else { return false };
-        let key = (slot, event.topic.clone());
+    /// Takes an event in. `false`: there is no room for its slot.
+    pub(super) fn add(
+        &mut self,
+        topic: Topic,
+        slot: u64,
+        block: Option<Root>,
+        received: DateTime<Utc>,
+    ) -> bool {
+        let key = (slot, topic);
         if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
             return false;
         }
         let sum = self.open.entry(key).or_insert(Sum {
             count: 0,
-            first: event.received_at,
-            last: event.received_at,
+            first: received,
+            last: received,
             roots: HashMap::new(),
         });
         sum.count += 1;
-        sum.last = event.received_at;
-        if let Some(root) = event.block
+        sum.last = received;
+        if let Some(root) = block
             && (sum.roots.len() < MAX_ROOTS || sum.roots.contains_key(&root))
         {
             *sum.roots.entry(root).or_default() += 1;
@@ -101,10 +108,13 @@ fn document(
         &first_ns.to_string(),
     ]);
     let ms = |at| setting.spec.arrival_ms(slot, at, setting.clock.offset_ms());
-    let top = sum
-        .roots
-        .iter()
-        .max_by_key(|(root, count)| (**count, **root));
+    let mut roots: Vec<_> = sum.roots.iter().collect();
+    roots.sort_by(|one, other| (other.1, other.0).cmp(&(one.1, one.0)));
+    let top = roots.first();
+    let votes = roots.iter().take(ROOTS_TOLD);
+    let votes: Vec<_> = votes
+        .map(|(root, count)| json!({"root": root, "count": count}))
+        .collect();
     let mut event = Event::new(DataStream::BeaconEvent, id, sum.first)
         .with("event.kind", "metric")
         .with("event.action", "summary")
@@ -121,7 +131,11 @@ fn document(
         )
         .with_some(
             "ethereum.summary.top_root_count",
-            top.map(|(_, count)| *count),
+            top.map(|(_, count)| **count),
+        )
+        .with_some(
+            "ethereum.summary.votes",
+            (!votes.is_empty()).then_some(votes),
         );
     setting.stamp(&mut event.document, now);
     event
@@ -130,19 +144,13 @@ fn document(
 #[cfg(test)]
 mod tests {
     use super::super::clock::Clock;
-    use super::super::{event, sse::Frame};
     use super::*;
     use crate::slot::ChainSpec;
     use chrono::TimeDelta;
 
-    fn vote(spec: &ChainSpec, slot: u64, root: u8, after_ms: i64) -> BeaconEvent {
-        let root = Root([root; 32]);
-        event::read(Frame {
-            event: "attestation".into(),
-            data: format!(r#"{{"data":{{"slot":"{slot}","beacon_block_root":"{root}"}}}}"#),
-            received_at: spec.slot_start(5) + TimeDelta::milliseconds(after_ms),
-            oversized: None,
-        })
+    fn add(sums: &mut Summaries, spec: &ChainSpec, slot: u64, root: u8, after_ms: i64) -> bool {
+        let at = spec.slot_start(5) + TimeDelta::milliseconds(after_ms);
+        sums.add(Topic::BlobSidecar, slot, Some(Root([root; 32])), at)
     }
 
     #[test]
@@ -156,7 +164,7 @@ mod tests {
         };
         let mut summaries = Summaries::default();
         for (root, ms) in [(1, 4_100), (2, 4_200), (2, 9_000)] {
-            assert!(summaries.add(&vote(&spec, 5, root, ms)));
+            assert!(add(&mut summaries, &spec, 5, root, ms));
         }
         assert!(
             summaries
@@ -174,6 +182,11 @@ mod tests {
             [Some(3), Some(4_100), Some(9_000), Some(2)]
         );
         assert_eq!(sum("top_root_count"), Some(2));
+        let votes = done[0].document.get("ethereum.summary.votes").unwrap();
+        assert_eq!(
+            votes,
+            &json!([{"root": Root([2; 32]), "count": 2}, {"root": Root([1; 32]), "count": 1}])
+        );
         assert!(
             summaries
                 .take_done(&setting, spec.slot_start(9), true)
@@ -192,7 +205,7 @@ mod tests {
         };
         let mut summaries = Summaries::default();
         let taken = (0..1_000)
-            .filter(|slot| summaries.add(&vote(&spec, 1 << 40 | slot, 1, 0)))
+            .filter(|slot| add(&mut summaries, &spec, 1 << 40 | slot, 1, 0))
             .count();
         assert_eq!(taken, MAX_OPEN);
         assert_eq!(

@@ -126,16 +126,22 @@ pub fn light(extra: &[String]) -> Vec<Topic> {
     topics
 }
 
-/// The topics of the second connection.
-pub fn heavy() -> Vec<Topic> {
+/// The topics of the second connection: votes, and what is summed up beside them.
+pub fn heavy(attestations: bool, summaries: bool) -> Vec<Topic> {
     use Topic::*;
-    vec![
+    // In the order in which clients came to offer them.
+    let mut topics = vec![
         Attestation,
         ContributionAndProof,
         SingleAttestation,
         BlobSidecar,
         DataColumnSidecar,
-    ]
+    ];
+    topics.retain(|topic| match topic {
+        Attestation | SingleAttestation => attestations,
+        _ => summaries,
+    });
+    topics
 }
 
 /// Whether it is no use to ask this version (as `/eth/v1/node/version` gives it) for a topic. Old Lodestars neither
@@ -304,7 +310,10 @@ mod tests {
 
     #[test]
     fn names_survive_the_round_trip() {
-        for topic in light(&["own_topic".into()]).into_iter().chain(heavy()) {
+        for topic in light(&["own_topic".into()])
+            .into_iter()
+            .chain(heavy(true, true))
+        {
             assert_eq!(Topic::from_name(topic.name()), topic);
         }
         assert_eq!(

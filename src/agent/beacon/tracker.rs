@@ -34,9 +34,16 @@ pub(super) struct Arrivals {
     pub(super) gossip: Option<DateTime<Utc>>,
     pub(super) import: Option<DateTime<Utc>>,
     pub(super) head: Option<DateTime<Utc>>,
+    /// The node told of it while the agent stood still, and when nobody knows.
+    pub(super) is_unknown: bool,
 }
 
 impl Arrivals {
+    /// Whether the node told of it, and did not only have it when asked.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_unknown || self.first().is_some()
+    }
+
     pub(super) fn first(&self) -> Option<DateTime<Utc>> {
         [self.gossip, self.import, self.head]
             .into_iter()
@@ -44,7 +51,11 @@ impl Arrivals {
             .min()
     }
 
-    fn note(&mut self, stage: Stage, at: DateTime<Utc>) {
+    fn note(&mut self, stage: Stage, at: Option<DateTime<Utc>>) {
+        let Some(at) = at else {
+            self.is_unknown = true;
+            return;
+        };
         let kept = match stage {
             Stage::Gossip => &mut self.gossip,
             Stage::Import => &mut self.import,
@@ -111,13 +122,14 @@ impl Tracker {
         }
     }
 
-    /// The stream told of a block. `false`: too many are in hand, and this one is not taken.
+    /// The stream told of a block, at a time that may be unknown. `false`: too many are in hand, and this one is not
+    /// taken.
     pub(super) fn sighted(
         &mut self,
         root: Root,
         slot: Option<u64>,
         stage: Stage,
-        at: DateTime<Utc>,
+        at: Option<DateTime<Utc>>,
         now: Instant,
     ) -> bool {
         if self.known.contains_key(&root) {
@@ -174,7 +186,7 @@ impl Tracker {
     /// Whether the stream told of it, and it is in hand.
     pub(super) fn is_sighted(&self, root: Root) -> bool {
         let pending = self.pending.get(&root);
-        pending.is_some_and(|pending| pending.arrivals.first().is_some())
+        pending.is_some_and(|pending| pending.arrivals.is_told())
     }
 
     pub(super) fn slot_of(&self, root: Root) -> Option<u64> {
@@ -228,7 +240,7 @@ impl Tracker {
         let Some(pending) = self.pending.get_mut(&root) else {
             return true;
         };
-        if pending.arrivals.first().is_none() {
+        if !pending.arrivals.is_told() {
             self.pending.remove(&root);
             return false;
         }

@@ -17,6 +17,11 @@ pub(super) fn write_name(out: &mut Vec<u8>, name: &str) {
 pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::String(text) => write_string(out, text),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => write_integer(out, number),
+            (_, Some(number)) => write_integer(out, number),
+            _ => write_any(out, number),
+        },
         value => write_any(out, value),
     }
 }
@@ -35,6 +40,10 @@ pub(super) fn write_scalar(out: &mut Vec<u8>, value: Scalar<'_>) {
             out.extend_from_slice(if pairs.is_empty() { b"{}" } else { b"}" });
         }
     }
+}
+
+fn write_integer(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {

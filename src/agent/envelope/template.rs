@@ -1,7 +1,7 @@
 //! Documents of one shape — the same fields set in the same order — differ in their values alone: everything between
 //! the values, the envelope's own fields included, is encoded once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -18,7 +18,7 @@ pub(super) const CREATED: &str = "event.created";
 
 /// The templates of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Templates(RwLock<HashMap<u64, Arc<Template>>>);
+pub(super) struct Templates(RwLock<BTreeMap<u64, Arc<Template>>>);
 
 /// How the documents of a shape are written.
 #[derive(Debug)]
@@ -129,19 +129,21 @@ fn fingerprint(fields: &Fields) -> u64 {
     let mix =
         |hash: u64, part: u64| (hash.rotate_left(5) ^ part).wrapping_mul(0x517c_c1b7_2722_0a95);
     fields.iter().fold(0, |hash, (path, value)| {
-        let hash = match path.place() {
-            Some(place) => mix(hash, place as u64),
-            None => path
-                .as_str()
-                .bytes()
-                .fold(hash, |hash, byte| mix(hash, u64::from(byte))),
+        let (hash, place) = match path.place() {
+            Some(place) => (hash, place as u64),
+            None => {
+                let bytes = path.as_str().bytes();
+                (bytes.fold(hash, |hash, byte| mix(hash, byte.into())), 0)
+            }
         };
         let kind = match Kind::of(value) {
             Kind::Any => 0,
             Kind::Object => 1,
             Kind::Word(place, _) => place as u64,
         };
-        mix(hash, (path.as_str().len() as u64) << 48 ^ kind)
+        let length = (path.as_str().len() as u64) << 48;
+        // One step for each field: every step waits for the one before.
+        mix(hash, place ^ length ^ kind.rotate_left(24))
     })
 }
 

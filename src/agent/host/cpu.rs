@@ -2,33 +2,51 @@
 //!
 //! `pct` is a fraction of one core (up to the number of cores), `norm.pct` of the whole machine.
 
+use std::collections::BTreeMap;
+
 use crate::agent::host::share;
 use crate::event::Event;
 
 /// The columns of `/proc/stat` in their order; guest time is part of `user` and `nice` and not counted again.
-const STATES: [&str; 8] = [
+pub(super) const STATES: [&str; 8] = [
     "user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal",
 ];
 
 /// Ticks per state, in the order of [`STATES`].
+pub(super) type Ticks = [u64; STATES.len()];
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sample {
-    cores: u64,
-    ticks: [u64; STATES.len()],
+    all: Ticks,
+    /// By the number the kernel gives them; a core that is offline is missing.
+    cores: BTreeMap<u64, Ticks>,
 }
 
 impl Sample {
     pub(super) fn cores(&self) -> u64 {
-        self.cores
+        self.cores.len().max(1) as u64
+    }
+
+    pub(super) fn by_core(&self) -> &BTreeMap<u64, Ticks> {
+        &self.cores
     }
 }
 
 pub(super) fn parse(stat: &str) -> Option<Sample> {
-    let mut columns = stat
-        .lines()
-        .next()?
-        .strip_prefix("cpu ")?
-        .split_whitespace();
+    let mut lines = stat.lines();
+    let all = ticks(lines.next()?.strip_prefix("cpu ")?)?;
+    let core = |line: &str| {
+        let (number, columns) = line.strip_prefix("cpu")?.split_once(' ')?;
+        Some((number.parse().ok()?, ticks(columns)?))
+    };
+    Some(Sample {
+        all,
+        cores: lines.map_while(core).collect(),
+    })
+}
+
+fn ticks(columns: &str) -> Option<Ticks> {
+    let mut columns = columns.split_whitespace();
     let mut ticks = [0; STATES.len()];
     for state in &mut ticks {
         // Old kernels print fewer columns.
@@ -36,34 +54,29 @@ pub(super) fn parse(stat: &str) -> Option<Sample> {
             .next()
             .map_or(Some(0), |column| column.parse().ok())?;
     }
-    let is_core = |line: &&str| {
-        line.strip_prefix("cpu")
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    let cores = stat.lines().filter(is_core).count().max(1) as u64;
-    Some(Sample { cores, ticks })
+    Some(ticks)
 }
 
 pub(super) fn document(event: Event, now: &Sample, before: Option<&Sample>) -> Event {
-    let cores = now.cores as f64;
+    let cores = now.cores() as f64;
     let mut event = event
-        .with("system.cpu.cores", now.cores)
-        .with("system.cpu.total.ticks", busy(&now.ticks));
-    for (state, ticks) in STATES.iter().zip(now.ticks) {
+        .with("system.cpu.cores", now.cores())
+        .with("system.cpu.total.ticks", busy(&now.all));
+    for (state, ticks) in STATES.iter().zip(now.all) {
         event
             .document
             .set(format!("system.cpu.{state}.ticks"), ticks);
     }
-    let Some(spent) = before.map(|before| spent(now, before)) else {
+    let Some(spent) = before.map(|before| spent(&now.all, &before.all)) else {
         return event;
     };
-    let all: u64 = spent.iter().sum();
+    let all = sum(&spent);
     let mut put = |state: &str, ticks: u64| {
-        let norm = share(ticks as f64, all as f64)?;
+        let norm = share(ticks as f64, all)?;
         event
             .document
             .set(format!("system.cpu.{state}.norm.pct"), norm);
-        let of_one_core = share(ticks as f64 * cores, all as f64)?;
+        let of_one_core = share(ticks as f64 * cores, all)?;
         event
             .document
             .set(format!("system.cpu.{state}.pct"), of_one_core);
@@ -77,17 +90,21 @@ pub(super) fn document(event: Event, now: &Sample, before: Option<&Sample>) -> E
 }
 
 /// `iowait` is known to run backwards now and then, and everything does when a core goes: then nothing was spent.
-fn spent(now: &Sample, before: &Sample) -> [u64; STATES.len()] {
-    std::array::from_fn(|i| now.ticks[i].saturating_sub(before.ticks[i]))
+pub(super) fn spent(now: &Ticks, before: &Ticks) -> Ticks {
+    std::array::from_fn(|i| now[i].saturating_sub(before[i]))
 }
 
-fn busy(ticks: &[u64; STATES.len()]) -> u64 {
+pub(super) fn sum(ticks: &Ticks) -> f64 {
+    ticks.iter().map(|ticks| *ticks as f64).sum()
+}
+
+/// All but `idle` and `iowait`.
+pub(super) fn busy(ticks: &Ticks) -> u64 {
     let is_busy = |state: &str| state != "idle" && state != "iowait";
     let states = STATES.iter().zip(ticks);
     states
         .filter(|(state, _)| is_busy(state))
-        .map(|(_, ticks)| ticks)
-        .sum()
+        .fold(0, |sum, (_, ticks)| sum.saturating_add(*ticks))
 }
 
 #[cfg(test)]

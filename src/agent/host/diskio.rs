@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::counter::growth;
 use crate::event::Event;
 
 /// Counters since boot by device name (`vda`, `dm-0`, `vda1`).
@@ -95,7 +96,7 @@ pub(super) fn summary(
         let disks = now.iter().filter(|(name, _)| is_physical(name));
         let known = disks.filter_map(|(name, now)| Some((now, before.get(name)?)));
         known
-            .filter_map(|(now, before)| counter(now).checked_sub(counter(before)))
+            .filter_map(|(now, before)| growth(counter(now), counter(before)))
             .sum()
     };
     event

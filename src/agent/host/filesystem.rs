@@ -9,11 +9,11 @@ use crate::event::Event;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mount {
     /// `major:minor`: the same file system mounted twice has one.
-    device: String,
+    pub(super) device: String,
     pub(super) mount_point: String,
-    device_name: String,
-    kind: String,
-    options: String,
+    pub(super) device_name: String,
+    pub(super) kind: String,
+    pub(super) options: String,
 }
 
 /// What `statvfs` says, in bytes and inodes.
@@ -26,12 +26,16 @@ pub(super) struct Usage {
     pub(super) free_files: u64,
 }
 
+/// File systems that keep their disks to themselves and are `nodev` therefore.
+const POOLED: [&str; 1] = ["zfs"];
+
 /// Mounts of `mountinfo` whose type `/proc/filesystems` does not call `nodev`, one per device: the shortest mount
 /// point, since bind mounts lie deeper.
 pub(super) fn parse(mountinfo: &str, filesystems: &str) -> Vec<Mount> {
     let virtual_kinds: HashSet<&str> = filesystems
         .lines()
         .filter_map(|line| Some(line.strip_prefix("nodev")?.trim()))
+        .filter(|kind| !POOLED.contains(kind))
         .collect();
     let mut by_device = BTreeMap::<String, Mount>::new();
     let mounts = mountinfo.lines().filter_map(parse_line);
@@ -118,24 +122,24 @@ mod tests {
     use super::*;
     use crate::agent::host::tests::blank;
 
-    const MOUNTINFO: &str = "22 27 0:21 / /proc rw,relatime - proc proc rw\n27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n30 27 254:0 /var/x /mnt/bind rw - ext4 /dev/vda rw\n31 27 254:16 / /mnt/my\\040disk ro,noatime - xfs /dev/vdb rw\nnonsense\n";
+    const MOUNTINFO: &str = "22 27 0:21 / /proc rw,relatime - proc proc rw\n27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n30 27 254:0 /var/x /mnt/bind rw - ext4 /dev/vda rw\n31 27 254:16 / /mnt/my\\040disk ro,noatime - xfs /dev/vdb rw\n32 27 0:50 / /tank rw - zfs tank rw\nnonsense\n";
 
     #[test]
     fn one_per_device_and_none_that_is_virtual() {
-        let mounts = parse(MOUNTINFO, "nodev\tproc\nnodev\ttmpfs\n\text4\n");
+        let mounts = parse(MOUNTINFO, "nodev\tproc\nnodev\ttmpfs\nnodev\tzfs\n\text4\n");
         let points: Vec<&str> = mounts
             .iter()
             .map(|mount| mount.mount_point.as_str())
             .collect();
-        assert_eq!(points, ["/", "/mnt/my disk"]);
-        assert_eq!(mounts[0].options, "rw,relatime");
-        assert_eq!(mounts[1].device_name, "/dev/vdb");
+        assert_eq!(points, ["/tank", "/", "/mnt/my disk"]);
+        assert_eq!(mounts[1].options, "rw,relatime");
+        assert_eq!(mounts[2].device_name, "/dev/vdb");
         assert_eq!(unescape("a\\q\\134"), "a\\q\\");
     }
 
     #[test]
     fn share_of_what_may_be_filled() {
-        let mount = parse(MOUNTINFO, "").remove(0);
+        let mount = parse(MOUNTINFO, "nodev\tproc").remove(0);
         let usage = Usage {
             total: 100,
             free: 40,

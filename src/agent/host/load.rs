@@ -5,7 +5,7 @@ use crate::event::Event;
 
 /// Runnable and uninterruptible tasks, averaged over 1, 5 and 15 minutes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample([f64; 3]);
+pub(super) struct Sample(pub(super) [f64; 3]);
 
 const MINUTES: [&str; 3] = ["1", "5", "15"];
 

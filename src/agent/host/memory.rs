@@ -8,12 +8,18 @@ use crate::event::Event;
 /// Bytes; a line that is missing costs its field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Sample {
-    total: Option<u64>,
-    free: Option<u64>,
-    cached: Option<u64>,
-    available: Option<u64>,
-    swap_total: Option<u64>,
-    swap_free: Option<u64>,
+    pub(super) total: Option<u64>,
+    pub(super) free: Option<u64>,
+    pub(super) cached: Option<u64>,
+    pub(super) available: Option<u64>,
+    pub(super) swap_total: Option<u64>,
+    pub(super) swap_free: Option<u64>,
+}
+
+impl Sample {
+    pub(super) fn total_bytes(&self) -> Option<u64> {
+        self.total
+    }
 }
 
 pub(super) fn parse(meminfo: &str) -> Sample {

@@ -2,81 +2,44 @@
 //!
 //! A set is pure: the text of `/proc` in, a sample or a document out. [`sampler`] alone reads files.
 
+mod core;
+mod counter;
 mod cpu;
 mod diskio;
 mod files;
 mod filesystem;
+mod fsstat;
 mod load;
 mod memory;
 mod metadata;
 mod network;
+mod network_summary;
+mod origin;
+mod process;
 mod process_summary;
+mod raid;
 mod sampler;
+mod schedule;
+mod service;
+mod services;
+mod set;
+#[cfg(target_os = "linux")]
+mod sock_diag;
+mod socket_summary;
 #[cfg(test)]
 mod tests;
-
-use std::time::Duration;
+mod uptime;
+mod users;
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 pub use self::metadata::host_metadata;
-use self::sampler::Sampler;
+pub use self::sampler::Sampler;
+use self::services::Services;
+pub use self::set::MetricSet;
 use crate::agent::outbox::Outbox;
-use crate::event::DataStream;
 use crate::{config, slot, tasks};
-
-/// Shorter periods measure mostly the measuring.
-const MIN_PERIOD: Duration = Duration::from_secs(1);
-
-/// What is measured; one data stream each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum MetricSet {
-    Cpu,
-    Load,
-    Memory,
-    Network,
-    Filesystem,
-    Diskio,
-    ProcessSummary,
-}
-
-impl MetricSet {
-    const ALL: [Self; 7] = [
-        Self::Cpu,
-        Self::Load,
-        Self::Memory,
-        Self::Network,
-        Self::Filesystem,
-        Self::Diskio,
-        Self::ProcessSummary,
-    ];
-
-    /// `metricset.name`
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Load => "load",
-            Self::Memory => "memory",
-            Self::Network => "network",
-            Self::Filesystem => "filesystem",
-            Self::Diskio => "diskio",
-            Self::ProcessSummary => "process_summary",
-        }
-    }
-
-    fn stream(self) -> DataStream {
-        match self {
-            Self::Cpu => DataStream::SystemCpu,
-            Self::Load => DataStream::SystemLoad,
-            Self::Memory => DataStream::SystemMemory,
-            Self::Network => DataStream::SystemNetwork,
-            Self::Filesystem => DataStream::SystemFilesystem,
-            Self::Diskio => DataStream::SystemDiskio,
-            Self::ProcessSummary => DataStream::SystemProcessSummary,
-        }
-    }
-}
 
 /// Samples on a fixed grid until `stop`; a tick that was missed (the machine slept) is left out, not caught up.
 pub async fn run(
@@ -84,23 +47,34 @@ pub async fn run(
     outbox: Outbox,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let period = config.period.max(MIN_PERIOD);
-    let mut grid = tokio::time::interval(period);
+    let mut sampler = Sampler::new(&config, outbox.agent_id());
+    let mut services = Services::new(&config, outbox.agent_id());
+    let mut grid = tokio::time::interval(sampler.schedule().period());
     grid.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut sampler = Sampler::new(&config, period, outbox.agent_id());
     loop {
         tokio::select! {
             _ = grid.tick() => {}
             () = stop.cancelled() => return Ok(()),
         }
         let at = slot::now();
-        let events;
-        (sampler, events) = tasks::blocking(move || {
-            let events = sampler.sample(at);
+        let due = sampler.schedule().due();
+        let with_services = due.contains(&MetricSet::Service);
+        let period = sampler.schedule().period_of(MetricSet::Service);
+        // Systemd is asked while the files are read: it may take its time.
+        let asking = async {
+            match with_services {
+                true => services.sample(at, period).await,
+                false => Vec::new(),
+            }
+        };
+        let reading = tasks::blocking(move || {
+            let events = sampler.sample_sets(&due, at);
             (sampler, events)
-        })
-        .await;
-        for event in events {
+        });
+        let (read, asked) = tokio::join!(reading, asking);
+        let events;
+        (sampler, events) = read;
+        for event in events.into_iter().chain(asked) {
             outbox.send(event).await;
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::counter::growth;
 use crate::event::Event;
 
 /// Counters since the interface came up, by its name.
@@ -10,16 +11,24 @@ pub(super) type Sample = BTreeMap<String, Interface>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Interface {
-    ingress: Counters,
-    egress: Counters,
+    pub(super) ingress: Counters,
+    pub(super) egress: Counters,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Counters {
-    bytes: u64,
-    packets: u64,
-    errors: u64,
-    dropped: u64,
+pub(super) struct Counters {
+    pub(super) bytes: u64,
+    pub(super) packets: u64,
+    pub(super) errors: u64,
+    /// Not every system says.
+    pub(super) dropped: Option<u64>,
+}
+
+impl Interface {
+    /// Some were only ever made: they have nothing to tell.
+    pub(super) fn is_used(&self) -> bool {
+        self.ingress.packets > 0 || self.egress.packets > 0
+    }
 }
 
 pub(super) fn parse(dev: &str) -> Sample {
@@ -40,7 +49,7 @@ fn parse_line(line: &str) -> Option<(String, Interface)> {
             bytes,
             packets,
             errors,
-            dropped,
+            dropped: Some(dropped),
         })
     };
     let interface = Interface {
@@ -53,14 +62,13 @@ fn parse_line(line: &str) -> Option<(String, Interface)> {
 pub(super) fn document(event: Event, name: &str, now: &Interface) -> Event {
     let mut event = event.with("system.network.name", name);
     for (direction, counters) in [("in", &now.ingress), ("out", &now.egress)] {
-        let mut put = |field: &str, value| {
-            event
-                .document
-                .set(format!("system.network.{direction}.{field}"), value);
+        let mut put = |field: &str, value: Option<u64>| {
+            let field = format!("system.network.{direction}.{field}");
+            event.document.set_some(field, value);
         };
-        put("bytes", counters.bytes);
-        put("packets", counters.packets);
-        put("errors", counters.errors);
+        put("bytes", Some(counters.bytes));
+        put("packets", Some(counters.packets));
+        put("errors", Some(counters.errors));
         put("dropped", counters.dropped);
     }
     event
@@ -74,7 +82,7 @@ pub(super) fn summary(event: Event, now: &Sample, before: &Sample) -> Event {
             .iter()
             .filter_map(|(name, now)| Some((now, before.get(name)?)));
         known
-            .filter_map(|(now, before)| counter(now).checked_sub(counter(before)))
+            .filter_map(|(now, before)| growth(counter(now), counter(before)))
             .sum()
     };
     event

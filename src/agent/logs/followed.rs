@@ -7,6 +7,7 @@ use tracing::info;
 use super::file::Reader;
 use super::lines::is_wanted;
 use super::multiline::Record;
+use super::recognise::Recogniser;
 use super::record::{Origin, Place, Reading, fill};
 use super::registry::{Entry, FileKey, Fingerprint, Kept, Position, Unpacked};
 use super::scan::Found;
@@ -45,6 +46,15 @@ pub(super) struct Followed {
     starts_later: bool,
     /// It was there before the start.
     is_of_last_life: bool,
+}
+
+/// What is counted of the records of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Noticed {
+    /// The section does not want them.
+    pub(super) excluded: u64,
+    /// Not in their client's format; shipped whole.
+    pub(super) unknown: u64,
 }
 
 impl Followed {
@@ -96,6 +106,7 @@ impl Followed {
             size_seen: 0,
             gone_at_ms: None,
             is_replaced: false,
+            client: None,
             unpacked: (starts_later && seen.packed.is_some()).then_some(unpacked),
             position: begin.unwrap_or_default(),
         };
@@ -269,8 +280,7 @@ impl Followed {
         kept
     }
 
-    /// The documents of the next records, and how many the section does not want. `None` where there are none to take
-    /// note of. `config` is that of its section.
+    /// The documents of the next records, `None` where there are none to take note of. `config` is that of its section.
     pub(super) fn batch(
         &mut self,
         records: &[Record],
@@ -278,15 +288,30 @@ impl Followed {
         agent_id: &str,
         sheet: &mut Sheet,
         now: DateTime<Utc>,
-    ) -> (Option<LogBatch>, u64) {
+    ) -> (Option<LogBatch>, Noticed) {
         if let Some(reader) = &self.reader
             && (!records.is_empty() || reader.lines.resume() > self.entry.position.offset)
         {
             self.entry.position = reader.position();
         }
         let Some(config) = config.filter(|_| !records.is_empty()) else {
-            return (None, 0);
+            return (None, Noticed::default());
         };
+        let recogniser = match &mut self.reader {
+            Some(reader) => reader.lines.recogniser(),
+            None => &mut Recogniser::new(config.client, self.entry.client),
+        };
+        let client = recogniser.client();
+        let found = recogniser.found();
+        if found.is_some() && found != self.entry.client {
+            info!(
+                path = self.entry.path,
+                client = client.name(),
+                "log format recognised"
+            );
+            self.entry.client = found;
+            self.is_kept = false;
+        }
         let ids = IdOf::new(&[agent_id, self.entry.key.as_str()]);
         let place = Place::File {
             ids: &ids,
@@ -295,7 +320,7 @@ impl Followed {
         let origin = Origin {
             agent_id,
             place,
-            client: config.client,
+            client,
         };
         let reading = Reading {
             at: now,
@@ -303,14 +328,16 @@ impl Followed {
             zone: config.timezone,
         };
         sheet.begin(now);
-        let (mut in_doubt, mut excluded) = (0, 0);
+        let (mut in_doubt, mut noticed) = (0, Noticed::default());
         for record in records {
             if !is_wanted(&record.text, config) {
-                excluded += 1;
+                noticed.excluded += 1;
                 continue;
             }
             let reading = reading.of(record);
-            let parsed = config.client.parse(&record.text, &reading);
+            let parsed = client.parse_plain(&record.text, &reading);
+            recogniser.confirm(parsed.is_known);
+            noticed.unknown += u64::from(!parsed.is_known);
             let is_kept = sheet.add(|event| fill(event, record, parsed, origin, &reading));
             in_doubt += usize::from(is_kept && record.offset < self.in_doubt_to);
         }
@@ -321,7 +348,7 @@ impl Followed {
             in_doubt,
             records: sheet.take(),
         };
-        (Some(batch), excluded)
+        (Some(batch), noticed)
     }
 
     /// The last batch: forgets how far it was read.

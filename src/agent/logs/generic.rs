@@ -1,11 +1,9 @@
 //! Any program's log: time and level as far as they can be read, the message whole.
 
-use serde_json::{Map, Value};
-
 use super::record::{Parsed, Reading};
-use super::text::ansi;
+use super::text::json;
 use super::text::level::Level;
-use super::text::time::{LogTime, parse_full};
+use super::text::time::{LogTime, full};
 
 /// A level stands among the first words or nowhere.
 const LEVEL_WITHIN_WORDS: usize = 6;
@@ -13,36 +11,24 @@ const LEVEL_WITHIN_WORDS: usize = 6;
 /// Indented lines and the usual parts of stack traces belong to the record before them.
 pub(super) fn begins_record(line: &str) -> bool {
     const CONTINUATIONS: [&str; 6] = ["at ", "Caused by", "...", "}", ")", "goroutine "];
-    let line = ansi::strip(line);
     !line.starts_with(char::is_whitespace)
         && !CONTINUATIONS.iter().any(|start| line.starts_with(start))
 }
 
-pub(super) fn parse(record: &str, reading: &Reading) -> Parsed {
-    let record = ansi::strip(record);
-    if let Some(parsed) = parse_json(&record, reading) {
+pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Parsed<'a> {
+    if let Some(parsed) = parse_json(record, reading) {
         return parsed;
     }
-    let mut parsed = Parsed::new(record.as_ref());
+    let mut parsed = Parsed::new(record);
     let line = record.lines().next().unwrap_or_default();
     parsed.time = time_in(line, reading);
     parsed.level = level_in(line);
     parsed
 }
 
-fn parse_json(record: &str, reading: &Reading) -> Option<Parsed> {
-    if !record.starts_with('{') {
-        return None;
-    }
-    let object: Map<String, Value> = serde_json::from_str(record).ok()?;
-    let first = |keys: &[&str]| keys.iter().find_map(|key| object.get(*key)?.as_str());
-    let mut parsed = Parsed::new(first(&["message", "msg"]).unwrap_or(record));
-    parsed.level = first(&["level", "lvl", "severity"]).and_then(Level::parse);
-    let time = first(&["@timestamp", "timestamp", "time", "ts", "t"]);
-    parsed.time = time.and_then(|time| parse_full(time, reading.zone));
-    parsed.logger = first(&["logger", "module", "prefix", "target", "class"])
-        .unwrap_or_default()
-        .to_owned();
+fn parse_json<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>> {
+    let (mut parsed, pairs) = Parsed::of_json(json::parse(record, reading)?);
+    parsed.take(pairs, |_, _, _| false);
     Some(parsed)
 }
 
@@ -52,18 +38,7 @@ fn time_in(line: &str, reading: &Reading) -> Option<LogTime> {
         .strip_prefix("time=")
         .unwrap_or(line)
         .trim_start_matches(['[', '"']);
-    let end = |from: usize| {
-        line[from..]
-            .find([' ', ']', '"', '|'])
-            .map_or(line.len(), |at| from + at)
-    };
-    let first = end(0);
-    let second = if line[first..].starts_with(' ') {
-        end(first + 1)
-    } else {
-        first
-    };
-    parse_full(&line[..second], reading.zone).or_else(|| parse_full(&line[..first], reading.zone))
+    full(line)?.0.resolve(reading.zone)
 }
 
 /// A level word in capitals, or after `level=` or before a colon.

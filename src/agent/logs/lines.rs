@@ -3,9 +3,11 @@
 //! The two streams of a container are written into one file in turns. Each has a lane here, so that neither cuts the
 //! other's records; where reading goes on after a restart, [`Lines::resume`] and [`Lines::done`] say together.
 
+use super::client::Client;
 use super::container::{self, Unwrapped, WRAPPED_BYTES};
 use super::frame::{Framer, Line};
 use super::multiline::{Joiner, Joining, Record};
+use super::recognise::Recogniser;
 use super::registry::Position;
 use crate::config::{self, Format};
 
@@ -15,6 +17,7 @@ pub(super) struct Shape {
     format: Format,
     max_line_bytes: usize,
     joining: Joining,
+    recogniser: Recogniser,
 }
 
 impl Shape {
@@ -23,6 +26,22 @@ impl Shape {
             format: config.format,
             max_line_bytes: config.max_line_bytes.max(1),
             joining: Joining::of(&config.multiline, config.client),
+            recogniser: Recogniser::new(config.client, None),
+        }
+    }
+
+    /// For a file of which it is known whose log it is, where the configuration leaves that open.
+    pub(super) fn of_file(&self, configured: Client, known: Option<Client>) -> Self {
+        let mut shape = self.clone();
+        shape.recogniser = Recogniser::new(configured, known);
+        shape.joining.set_client(shape.recogniser.client());
+        shape
+    }
+
+    /// A look at a line while it is not known whose log it is.
+    fn look_at(&mut self, line: &str) {
+        if self.recogniser.look_at(line) {
+            self.joining.set_client(self.recogniser.client());
         }
     }
 
@@ -98,7 +117,7 @@ impl Lines {
         if let Some(line) = self.framer.finish() {
             take(
                 line,
-                &self.shape,
+                &mut self.shape,
                 &mut self.lanes,
                 &mut self.not_wrapped,
                 &mut records,
@@ -158,6 +177,11 @@ impl Lines {
         std::mem::take(&mut self.not_wrapped)
     }
 
+    /// Whose records these are.
+    pub(super) fn recogniser(&mut self) -> &mut Recogniser {
+        &mut self.shape.recogniser
+    }
+
     fn handed_on(&mut self, records: Vec<Record>) -> Vec<Record> {
         for record in &records {
             let lane = &mut self.lanes[container::lane(record.stamp)];
@@ -169,7 +193,7 @@ impl Lines {
 
 fn take(
     line: Line,
-    shape: &Shape,
+    shape: &mut Shape,
     lanes: &mut [Lane; LANES],
     not_wrapped: &mut u64,
     records: &mut Vec<Record>,
@@ -199,6 +223,7 @@ fn take(
         line = whole;
     }
     container::cut(&mut line, shape.max_line_bytes);
+    shape.look_at(&line.text);
     if is_partial {
         lane.partial = Some(line);
     } else {

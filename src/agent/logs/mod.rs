@@ -3,36 +3,55 @@
 //! A file is its own queue: the registry keeps how far each was shipped and acknowledged. Only [`tail`], [`scan`] and
 //! [`mod@file`] touch the disk; lines, records, identity and formats are pure.
 
+mod besu;
 mod check;
 mod client;
 mod container;
 mod contents;
+mod erigon;
+mod fields;
 mod file;
 mod followed;
 mod frame;
 pub mod fuzz;
 mod generic;
+mod geth;
+mod grandine;
 mod gzip;
 mod hints;
 mod identity;
 mod journal;
+mod keys;
 mod known;
+mod lighthouse;
 mod lines;
 mod listing;
 mod lodestar;
+mod log4j;
+mod logfmt;
 mod multiline;
+mod nethermind;
+mod nimbus;
 mod opening;
+mod prysm;
+mod recognise;
 mod record;
 mod registry;
 mod rescan;
+mod reth;
 mod scan;
 mod schedule;
 mod slots;
 mod tail;
+mod teku;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
+mod transport;
 mod turns;
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -40,8 +59,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use self::check::{check, read};
+pub use self::check::{check, each, read};
 pub use self::client::Client;
+pub use self::record::{Parsed, Reading};
 use self::registry::Kept;
 pub use self::registry::{RegistryEntry, registry_entries};
 pub use self::tail::UNREAD;

@@ -98,6 +98,13 @@ impl Joining {
         }
     }
 
+    /// The client's own rule is that of another client now.
+    pub(super) fn set_client(&mut self, client: Client) {
+        if let Rule::Client(current) = &mut self.rule {
+            *current = client;
+        }
+    }
+
     /// Whether the line belongs to the record before it.
     fn joins(&self, open: &Record, text: &str) -> bool {
         match &self.rule {

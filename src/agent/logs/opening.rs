@@ -23,7 +23,9 @@ impl Tailer {
         let Some(followed) = self.files.get_mut(&id) else {
             return false;
         };
-        match Reader::open(&followed.entry, file, self.shapes[section].clone(), now) {
+        let configured = self.sections[section].client;
+        let shape = self.shapes[section].of_file(configured, followed.entry.client);
+        match Reader::open(&followed.entry, file, shape, now) {
             Ok(Opened::Reader(reader)) => {
                 followed.reader = Some(reader);
                 self.slots.opened(id, section);

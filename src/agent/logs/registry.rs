@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
+use super::client::Client;
 use super::lines::LANES;
 
 /// One entry of the store's registry; without a value it is removed.
@@ -173,6 +174,9 @@ pub(super) struct Entry {
     pub(super) is_replaced: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unpacked: Option<Unpacked>,
+    /// Whose log it is, where the configuration leaves that open and its lines told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client: Option<Client>,
     /// The end of the last record that was handed on.
     #[serde(skip)]
     pub(super) position: Position,
@@ -318,6 +322,7 @@ mod tests {
             gone_at_ms: None,
             is_replaced: false,
             unpacked: None,
+            client: None,
             position: Position {
                 offset,
                 anchor: Some(Anchor::of(b"one\n")),

@@ -332,7 +332,7 @@ impl Tailer {
             return;
         };
         let config = followed.section.map(|section| &self.sections[section]);
-        let (batch, excluded) = followed.batch(
+        let (batch, noticed) = followed.batch(
             records,
             config,
             &self.agent_id,
@@ -348,7 +348,8 @@ impl Tailer {
             (reason, records.iter().filter(is_counted).count() as u64)
         };
         for (reason, number) in [
-            ("log_record_excluded", excluded),
+            ("log_record_excluded", noticed.excluded),
+            ("log_record_unknown", noticed.unknown),
             ("log_line_not_wrapped", not_wrapped),
             count("log_line_cut", |record| record.is_cut),
             count("log_line_not_utf8", |record| record.is_repaired),

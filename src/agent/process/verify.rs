@@ -10,10 +10,13 @@ use crate::event::DataStream;
 use crate::setup::{self, Misfit};
 
 /// The streams an agent writes.
-const STREAMS: [DataStream; 13] = [
+const STREAMS: [DataStream; 25] = [
     DataStream::BeaconEvent,
     DataStream::Block,
     DataStream::Node,
+    DataStream::Slot,
+    DataStream::Attestation,
+    DataStream::Participation,
     DataStream::Execution,
     DataStream::ClientLog,
     DataStream::SystemCpu,
@@ -23,6 +26,15 @@ const STREAMS: [DataStream; 13] = [
     DataStream::SystemFilesystem,
     DataStream::SystemDiskio,
     DataStream::SystemProcessSummary,
+    DataStream::SystemCore,
+    DataStream::SystemNetworkSummary,
+    DataStream::SystemFsstat,
+    DataStream::SystemProcess,
+    DataStream::SystemSocketSummary,
+    DataStream::SystemUptime,
+    DataStream::SystemUsers,
+    DataStream::SystemService,
+    DataStream::SystemRaid,
     DataStream::AgentReport,
 ];
 

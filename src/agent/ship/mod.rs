@@ -273,12 +273,13 @@ impl Ship {
                 self.taking = false;
                 let records = records?;
                 self.spool_has_more |= !records.is_empty();
+                let now = Instant::now();
                 for (key, record) in records {
                     let was_there = self.left_over > 0;
                     self.left_over = self.left_over.saturating_sub(1);
                     let age_ms = age_at_start(was_there, record.taken_at_ms(), self.started_ms);
                     let doubt = age_ms.map(|age_ms| self.of_last_life(age_ms));
-                    self.hold(record, Origin::Spool(key), doubt);
+                    self.hold(record, Origin::Spool(key), doubt, now);
                 }
             }
             Done::Settled(outcome) => {
@@ -306,9 +307,10 @@ impl Ship {
     fn accept(&mut self, batch: LogBatch) {
         let (number, in_doubt, records) = self.progress.begin(batch);
         self.counters.received(records.iter().map(Record::dataset));
+        let now = Instant::now();
         for (place, record) in records.into_iter().enumerate() {
             let doubt = (place < in_doubt).then(|| self.of_last_life(LAST_LIFE_MS));
-            self.hold(record, Origin::File(number), doubt);
+            self.hold(record, Origin::File(number), doubt, now);
         }
     }
 
@@ -321,7 +323,7 @@ impl Ship {
         }
     }
 
-    fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>) {
+    fn hold(&mut self, record: Record, origin: Origin, in_doubt: Option<Doubt>, now: Instant) {
         self.window.add(origin, record.len());
         let item = Item {
             record,
@@ -330,7 +332,7 @@ impl Ship {
             is_probe: false,
             in_doubt,
         };
-        self.queue.push(item, Instant::now());
+        self.queue.push(item, now);
     }
 
     fn takes_files(&self) -> bool {

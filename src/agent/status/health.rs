@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::{Value, json};
 
 use super::State;
-use crate::agent::counters::Output;
+use crate::agent::counters::{BeaconStream, Output};
 
 /// A spool fuller than this is about to drop events.
 const NEARLY_FULL: f64 = 0.95;
@@ -47,7 +47,31 @@ pub(super) fn ready(state: &State<'_>) -> (bool, Value) {
     }
     let is_ready = reasons.is_empty();
     let status = if is_ready { "ready" } else { "not_ready" };
-    (is_ready, json!({"status": status, "reasons": reasons}))
+    let stream = state.counters.beacon_stream();
+    let answer = json!({
+        "status": status,
+        "reasons": reasons,
+        "warnings": warnings(stream),
+        "beacon_stream": stream.name(),
+    });
+    (is_ready, answer)
+}
+
+/// What is wrong with the node that is watched. The agent tells it as it should, so it is no reason to restart it.
+fn warnings(stream: BeaconStream) -> Vec<Value> {
+    let warning = match stream {
+        BeaconStream::None | BeaconStream::Open => None,
+        BeaconStream::Lost => Some((
+            "beacon_stream_lost",
+            "the event stream is closed; it is tried again",
+        )),
+        BeaconStream::Stale => Some((
+            "beacon_stream_stale",
+            "the node's head moved and its event stream did not tell; blocks come over REST",
+        )),
+    };
+    let told = warning.map(|(reason, detail)| json!({"reason": reason, "detail": detail}));
+    told.into_iter().collect()
 }
 
 pub(super) fn live() -> Value {
@@ -91,5 +115,23 @@ mod tests {
         );
         counters.output.store(Output::Lost as u8, Relaxed);
         assert_eq!(reasons(&counters)[0], "elasticsearch_lost");
+    }
+
+    #[test]
+    fn a_stale_stream_is_a_warning_and_no_reason() {
+        let counters = Counters::default();
+        for (stream, warned) in [
+            (BeaconStream::None, None),
+            (BeaconStream::Open, None),
+            (BeaconStream::Lost, Some("beacon_stream_lost")),
+            (BeaconStream::Stale, Some("beacon_stream_stale")),
+        ] {
+            counters.beacon_stream.store(stream as u8, Relaxed);
+            assert_eq!(counters.beacon_stream(), stream);
+            assert!(reasons(&counters).is_empty());
+            let told = warnings(stream);
+            let told = told.first().map(|warning| warning["reason"].as_str());
+            assert_eq!(told.flatten(), warned);
+        }
     }
 }

@@ -118,8 +118,19 @@ impl Beside {
     ) -> anyhow::Result<()> {
         let table = guarded(|| Ok(self.read.open_table(DEAD_LETTERS)?))?;
         let mut entries = guarded(|| Ok(table.iter()?))?;
-        while let Some((key, stored)) = guarded(|| Ok(entries.next().transpose()?))? {
-            each(key.value(), dead::read(key.value(), stored.value()))?;
+        loop {
+            // A value that ends beyond its page makes the database panic when it is looked at.
+            let next =
+                guarded(|| {
+                    let next = entries.next().transpose()?;
+                    Ok(next.map(|(key, stored)| {
+                        (key.value(), dead::read(key.value(), stored.value()))
+                    }))
+                });
+            let Some((key, letter)) = next? else {
+                break;
+            };
+            each(key, letter)?;
         }
         Ok(())
     }

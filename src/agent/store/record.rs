@@ -30,7 +30,9 @@ impl Priority {
 
     pub fn of(stream: DataStream) -> Self {
         match (stream, stream.module()) {
-            (DataStream::BeaconEvent | DataStream::Block, _) => Self::Chain,
+            (DataStream::BeaconEvent | DataStream::Block | DataStream::Slot, _) => Self::Chain,
+            // Sums of packets give way as the packets' own documents do.
+            (DataStream::Traffic, _) => Self::Metrics,
             (_, "ethereum") => Self::Client,
             _ => Self::Metrics,
         }
@@ -161,7 +163,10 @@ impl Record {
 
     /// `ethereum.block` of `logs-ethereum.block-default`.
     pub fn dataset(&self) -> &str {
-        self.index().split('-').nth(1).unwrap_or_default()
+        let index = self.index();
+        let begin = memchr::memchr(b'-', index.as_bytes()).map_or(index.len(), |dash| dash + 1);
+        let rest = &index[begin..];
+        &rest[..memchr::memchr(b'-', rest.as_bytes()).unwrap_or(rest.len())]
     }
 
     /// JSON on one line.

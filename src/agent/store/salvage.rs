@@ -160,7 +160,8 @@ fn copy<K: Key + 'static>(
         loop {
             let (mut chunk, mut bytes): (Vec<Entry<'_, K>>, _) = (Vec::new(), 0);
             while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
-                // A key that is no text makes the database panic when it is looked at.
+                // A key that is no text, and a value that ends beyond its page, make the database panic when they are
+                // looked at.
                 let next = guarded(|| {
                     let next = match backwards {
                         false => entries.next(),
@@ -170,9 +171,10 @@ fn copy<K: Key + 'static>(
                         return Ok(None);
                     };
                     let this = K::as_bytes(&key.value()).as_ref().to_vec();
-                    Ok(Some((key, value, this)))
+                    let length = value.value().len();
+                    Ok(Some((key, value, this, length)))
                 });
-                let Ok(Some((key, value, this))) = next else {
+                let Ok(Some((key, value, this, length))) = next else {
                     break;
                 };
                 // Pages that lead back to each other would never end.
@@ -188,7 +190,7 @@ fn copy<K: Key + 'static>(
                     break;
                 }
                 last = Some(this);
-                bytes += value.value().len();
+                bytes += length;
                 chunk.push((key, value));
             }
             if chunk.is_empty() {

@@ -173,7 +173,7 @@ fn rows(
     rows
 }
 
-/// `[ethmon] [CRITICAL] reorg: network, 5 blocks dropped`.
+/// `[ethmon] [CRITICAL] reorg_deep: network, 5 blocks dropped`.
 fn subject(transition: &Transition, view: &View) -> String {
     let whole = format!(
         "[ethmon] [{}] {}: {}, {}",

@@ -144,6 +144,8 @@ fn a_straggler_is_an_update_with_an_id_of_its_own() {
     seen(&mut scene, "a", "x", Source::Block, 300);
     seen(&mut scene, "b", "x", Source::Block, 310);
     seen(&mut scene, "m", "x", Source::Block, 7_000);
+    // Somebody is heard after the slot: it is over for the nodes, not only for the clock.
+    scene.tell("a", 12.1, Fact::Status { syncing: false });
     let findings = scene.live_findings(16.0);
     let told = blocks(&findings, root_of("x"));
     let steps: Vec<_> = told

@@ -1,11 +1,20 @@
 //! Scenes told in a few words: blocks by name, nodes by letter, times in slots.
 
 mod arrivals;
+mod events;
+mod gaps;
+mod late_documents;
+mod lead;
+mod moves;
+mod oracle;
 mod order;
 mod reorgs;
+mod rules;
+mod scenario;
 mod slots;
 mod splits;
 mod tree;
+mod triage;
 
 use std::collections::HashMap;
 

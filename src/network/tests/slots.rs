@@ -28,9 +28,17 @@ fn chain() -> Scene {
 }
 
 #[test]
+fn silence_of_all_nodes_is_no_missed_slot() {
+    let findings = chain().live_findings(24.0);
+    let statuses = last_status(&findings);
+    assert_eq!(statuses.keys().next_back(), Some(&18), "{statuses:?}");
+}
+
+#[test]
 fn gaps_in_the_chain_are_missed_and_stray_blocks_are_orphans_without_any_reorg() {
     let mut scene = chain();
     scene.import("m", 13.2, "stray");
+    scene.tell("a", 21.2, Fact::Status { syncing: false });
     let findings = scene.live_findings(22.0);
     let statuses: Vec<_> = last_status(&findings)
         .into_iter()

@@ -86,13 +86,13 @@ fn going_over_and_back_while_healing_is_one_split() {
 }
 
 #[test]
-fn a_node_that_changes_sides_is_an_update() {
+fn a_node_that_changes_sides_is_an_update_when_the_slot_ends() {
     let mut scene = split();
     scene.head("b", 12.2, "y12").head("b", 15.5, "x13");
     let findings = scene.findings(18.0);
     assert_eq!(
         steps(&findings)[..2],
-        [(Step::Opened, 11, 14), (Step::Updated, 11, 15)]
+        [(Step::Opened, 11, 14), (Step::Updated, 11, 16)]
     );
     let largest = &splits(&findings)[1].groups[0];
     assert_eq!(

@@ -29,7 +29,9 @@ fn node(name: &str, second: i64) -> (DataStream, DocumentId, Document) {
 }
 
 fn evaluate(engine: &mut Engine, second: i64) -> Vec<Evaluation> {
-    engine.evaluate(at(second), &ChainSpec::example(), |_| Vec::new())
+    // A key with a state in the ledger is answered of whatever the answer is.
+    let keys = ["a", "b", "c"].map(|name| Key::new([name]));
+    engine.evaluate(at(second), &ChainSpec::example(), |_| keys.iter().collect())
 }
 
 fn answers(evaluations: Vec<Evaluation>) -> Vec<String> {
@@ -60,7 +62,7 @@ proptest! {
         let names = ["a", "b", "c"];
         let documents: Vec<_> = seconds.iter().map(|(second, name)| node(names[*name], *second)).collect();
         let engine = || {
-            let mut engine = Engine::new(["sync_distance", "low_peers"].map(rule));
+            let mut engine = Engine::new(["node_lagging", "low_peers"].map(rule));
             engine.reading_since(at(0));
             engine
         };
@@ -134,6 +136,24 @@ fn silence_before_the_reader_read_says_nothing() {
 }
 
 #[test]
+fn of_keys_without_a_state_only_bad_news_is_told() {
+    let mut engine = Engine::new([rule("low_peers")]);
+    for second in [0, 12, 24, 36] {
+        for (name, peers) in [("well", 31), ("ill", 0)] {
+            let (stream, id, mut document) = node(name, second);
+            document.set("ethereum.peers.connected", peers);
+            engine.observe(stream, &id, &document);
+        }
+    }
+    let chain = ChainSpec::example();
+    let told = engine.evaluate(at(36), &chain, |_| Vec::new());
+    let keys: Vec<String> = told.iter().map(|told| told.key.to_string()).collect();
+    assert_eq!(keys, ["ill"]);
+    let well = Key::new(["well"]);
+    assert_eq!(engine.evaluate(at(36), &chain, |_| vec![&well]).len(), 2);
+}
+
+#[test]
 fn a_listed_node_is_watched_before_it_was_seen() {
     let list: Overrides =
         toml::from_str("[node_silent.condition]\nexpect = [[\"a\"], [\"b\"]]").unwrap();
@@ -153,19 +173,20 @@ fn a_listed_node_is_watched_before_it_was_seen() {
 
 #[test]
 fn one_query_asks_for_what_all_rules_of_a_stream_count() {
-    let engine = Engine::new(["reorg", "low_peers"].map(rule));
+    let engine = Engine::new(["reorg_deep", "low_peers"].map(rule));
     assert_eq!(engine.streams().len(), 2);
     assert_eq!(
         engine.filter_dsl(DataStream::Reorg),
         json!({"bool": {"minimum_should_match": 1, "should": [{"bool": {"filter": [
-            {"bool": {"must_not": [{"terms": {"ethereum.reorg.sync_artefact": [true]}}]}}
+            {"bool": {"must_not": [{"terms": {"ethereum.reorg.sync_artefact": [true]}}]}},
+            {"bool": {"must_not": [{"terms": {"ethereum.reorg.lone": [true]}}]}}
         ]}}]}})
     );
     let silent = rule("node_silent");
     let newest = silent.newest_per_key(at(0), &ChainSpec::example()).unwrap();
     assert_eq!(newest["collapse"]["field"], "ethereum.node.name");
     assert!(
-        rule("reorg")
+        rule("reorg_deep")
             .newest_per_key(at(0), &ChainSpec::example())
             .is_none()
     );
@@ -173,7 +194,7 @@ fn one_query_asks_for_what_all_rules_of_a_stream_count() {
 
 #[test]
 fn a_rule_that_is_switched_off_is_not_run() {
-    let mut off = rule("reorg");
+    let mut off = rule("reorg_deep");
     off.settings.enabled = false;
     assert_eq!(Engine::new([off]).rules().count(), 0);
     assert!(parse("x.toml", "").is_err());

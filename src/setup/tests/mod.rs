@@ -239,6 +239,7 @@ fn recorded_metricbeat_documents_fit() {
         "system.memory.hugepages",
         "system.memory.swap",
         "system.memory.page_stats",
+        "process.ppid",
     ];
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data/metricbeat-system/metricbeat-7.17.29.ndjson");

@@ -130,6 +130,7 @@ fn transitions_of_alerts() {
         from: chain.slot_start(10),
         to: chain.slot_start(60),
         tick: TimeDelta::seconds(12),
+        idle_tick: TimeDelta::seconds(12),
         restart_at: None,
         chain: chain.clone(),
     };

@@ -21,25 +21,25 @@ use tokio::time::Instant;
 use crate::bulk_server::BulkServer;
 
 /// What must come, comes within this.
-const LIMIT: Duration = Duration::from_secs(40);
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
 /// A directory with a configuration, logs and the agent's data.
-struct Site {
+pub(crate) struct Site {
     dir: tempfile::TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         Self { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Everything but the data directory and where Elasticsearch is.
-    fn configure(&self, server: &str, rest: &str) {
+    pub(crate) fn configure(&self, server: &str, rest: &str) {
         let text = format!(
             "data_dir = {:?}\n[elasticsearch]\nhosts = [\"{server}\"]\n{rest}",
             self.path("data")
@@ -62,7 +62,7 @@ impl Site {
         file.write_all(text.as_bytes()).unwrap();
     }
 
-    fn start(&self) -> Agent {
+    pub(crate) fn start(&self) -> Agent {
         let mut child = ethmon(&["agent", "--config"])
             .arg(self.path("agent.toml"))
             .stderr(Stdio::piped())
@@ -103,18 +103,18 @@ fn ethmon(arguments: &[&str]) -> Command {
 }
 
 /// A running agent; killed with the test.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Agent {
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -133,7 +133,7 @@ impl Agent {
     }
 
     /// As systemd would stop it.
-    fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         self.signal(Signal::TERM);
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
@@ -149,7 +149,7 @@ impl Drop for Agent {
 }
 
 #[track_caller]
-fn wait_until(condition: impl Fn() -> bool, otherwise: impl Fn() -> String) {
+pub(crate) fn wait_until(condition: impl Fn() -> bool, otherwise: impl Fn() -> String) {
     let limit = Instant::now() + LIMIT;
     while !condition() {
         assert!(Instant::now() < limit, "{}", otherwise());

@@ -1,8 +1,11 @@
 //! Whole runs of the collector against a scripted node on a real socket, and recordings of real nodes.
 
+mod history;
+mod latency;
 mod node;
 mod recordings;
 mod tracker;
+mod votes;
 
 use std::collections::HashMap;
 

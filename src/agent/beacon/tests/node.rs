@@ -30,6 +30,8 @@ pub(super) enum Act {
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) acts: Vec<Act>,
+    /// The same for the connection with votes.
+    pub(super) heavy: Vec<Act>,
     /// Topics refused with 400, and how the answer puts it (`{}` is the topic).
     pub(super) refuses: Vec<&'static str>,
     pub(super) refusal: &'static str,
@@ -178,7 +180,7 @@ impl Node {
             }
         };
         if status == 200 && path.starts_with("/eth/v1/events") {
-            return self.stream(socket).await;
+            return self.stream(socket, path.contains("attestation")).await;
         }
         let answer = format!(
             "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}",
@@ -187,15 +189,15 @@ impl Node {
         socket.write_all(answer.as_bytes()).await.ok()
     }
 
-    async fn stream(&self, socket: &mut TcpStream) -> Option<()> {
+    async fn stream(&self, socket: &mut TcpStream, is_heavy: bool) -> Option<()> {
         loop {
             let act = {
                 let mut state = self.state.lock().unwrap();
-                if state.script.acts.is_empty() {
-                    None
-                } else {
-                    Some(state.script.acts.remove(0))
-                }
+                let acts = match is_heavy {
+                    true => &mut state.script.heavy,
+                    false => &mut state.script.acts,
+                };
+                (!acts.is_empty()).then(|| acts.remove(0))
             };
             match act {
                 Some(Act::Head) => socket
@@ -245,6 +247,8 @@ impl Run {
         let mut config = Beacon {
             url: node.url.parse().unwrap(),
             summaries: false,
+            attestations: false,
+            participation: false,
             ..Beacon::default()
         };
         change(&mut config);

@@ -19,12 +19,15 @@ fn shared(path: &str) -> PathBuf {
 }
 
 fn unpacked(path: &str) -> String {
+    String::from_utf8(unpacked_bytes(path)).unwrap()
+}
+
+fn unpacked_bytes(path: &str) -> Vec<u8> {
     let file = std::fs::File::open(shared(path)).unwrap();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .unwrap();
-    text
+    let mut bytes = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(file);
+    decoder.read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Feeds `time<separator>line` recordings through the cutter and the reader.
@@ -174,6 +177,79 @@ fn mainnet_heads_name_the_blocks_that_were_then_asked_for() {
             .unwrap();
         assert_eq!(block["slot"].as_str().unwrap().parse().ok(), head.slot);
     }
+}
+
+/// What a signed Electra block says where SSZ puts it: fields of fixed size side by side, for a list the place of its
+/// beginning in the body.
+struct Ssz {
+    bytes: Vec<u8>,
+}
+
+impl Ssz {
+    /// Behind the message's place and signature, and the message's own fields and the place of its body.
+    const BODY: usize = 4 + 96 + 8 + 8 + 32 + 32 + 4;
+    /// Behind the randao reveal, the deposit vote, the graffiti and the places of five lists.
+    const SYNC_BITS: usize = Self::BODY + 96 + 72 + 32 + 5 * 4;
+    const PAYLOAD_PLACE: usize = Self::SYNC_BITS + 64 + 96;
+    /// Behind those of the payload and the changes of credentials.
+    const COMMITMENTS_PLACE: usize = Self::PAYLOAD_PLACE + 2 * 4;
+    /// In the payload, behind the hashes, the fee recipient, the bloom filter and the block's number.
+    const GAS_LIMIT: usize = 32 + 20 + 32 + 32 + 256 + 32 + 8;
+    const COMMITMENT: u64 = 48;
+
+    fn number<const N: usize>(&self, at: usize) -> u64 {
+        let bytes: [u8; N] = self.bytes[at..at + N].try_into().unwrap();
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    fn sync_participants(&self) -> u64 {
+        let bits = &self.bytes[Self::SYNC_BITS..][..64];
+        bits.iter().map(|byte| u64::from(byte.count_ones())).sum()
+    }
+
+    fn gas(&self) -> (u64, u64) {
+        let payload = Self::BODY + self.number::<4>(Self::PAYLOAD_PLACE) as usize;
+        let limit = payload + Self::GAS_LIMIT;
+        (self.number::<8>(limit + 8), self.number::<8>(limit))
+    }
+
+    fn blobs(&self) -> u64 {
+        let begin = self.number::<4>(Self::COMMITMENTS_PLACE);
+        let end = self.number::<4>(Self::COMMITMENTS_PLACE + 4);
+        (end - begin) / Self::COMMITMENT
+    }
+}
+
+#[test]
+fn mainnet_blocks_hold_what_stands_in_their_ssz() {
+    let text = std::fs::read_to_string(shared("mainnet-sse/blocks-decoded.ndjson")).unwrap();
+    let mut compared = 0;
+    for line in text.lines() {
+        let message: Value = serde_json::from_str(line).unwrap();
+        let answer = serde_json::json!({"version": "electra", "data": {"message": message}});
+        let block = decode::block(&answer).unwrap();
+        let bytes = unpacked_bytes(&format!("mainnet-sse/blocks/{}.ssz.gz", block.slot));
+        let ssz = Ssz { bytes };
+        assert_eq!(ssz.number::<8>(100), block.slot);
+        let payload = block.payload.unwrap();
+        assert_eq!(
+            (payload.gas_used, payload.gas_limit),
+            (Some(ssz.gas().0), Some(ssz.gas().1)),
+            "{}",
+            block.slot
+        );
+        assert_eq!(
+            (block.blobs, block.sync_participants),
+            (Some(ssz.blobs()), Some(ssz.sync_participants())),
+            "{}",
+            block.slot
+        );
+        compared += 1;
+    }
+    assert_eq!(compared, 19);
 }
 
 #[test]

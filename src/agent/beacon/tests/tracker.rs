@@ -23,7 +23,7 @@ fn tracker() -> (Tracker, Instant) {
     (tracker, Instant::now())
 }
 
-const AT: DateTime<chrono::Utc> = DateTime::UNIX_EPOCH;
+const AT: Option<DateTime<chrono::Utc>> = Some(DateTime::UNIX_EPOCH);
 
 #[tokio::test(start_paused = true)]
 async fn a_block_waits_for_its_head_and_no_longer() {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
+use tracing::info;
 
 use super::entry;
 use crate::agent::counters::Counters;
@@ -10,6 +11,7 @@ use crate::agent::logs::container;
 use crate::agent::logs::frame::{Line, Stamp};
 use crate::agent::logs::lines::is_wanted;
 use crate::agent::logs::multiline::{Joiner, Joining, Record};
+use crate::agent::logs::recognise::Recogniser;
 use crate::agent::logs::record::{Origin, Place, Reading, event};
 use crate::config;
 use crate::event::Event;
@@ -22,6 +24,7 @@ pub(super) struct Records<'a> {
     unit: &'a str,
     agent_id: &'a str,
     joining: Joining,
+    recogniser: Recogniser,
     joiner: Joiner,
     complete: Vec<Record>,
     bytes: usize,
@@ -30,6 +33,8 @@ pub(super) struct Records<'a> {
     first: u64,
     /// Of the last entry that came, also where it is not yet handed on.
     seen: Option<String>,
+    /// Records since the last batch that were not in their client's format.
+    unknown: usize,
 }
 
 impl<'a> Records<'a> {
@@ -39,12 +44,14 @@ impl<'a> Records<'a> {
             unit,
             agent_id,
             joining: Joining::of(&section.multiline, section.client),
+            recogniser: Recogniser::new(section.client, None),
             joiner: Joiner::default(),
             complete: Vec::new(),
             bytes: 0,
             cursors: VecDeque::new(),
             first: 0,
             seen: None,
+            unknown: 0,
         }
     }
 
@@ -70,11 +77,24 @@ impl<'a> Records<'a> {
         self.seen = Some(entry.cursor.clone());
         self.cursors.push_back(entry.cursor);
         container::cut(&mut line, self.section.max_line_bytes);
+        self.look_at(&line.text);
         let (complete, bytes) = (&mut self.complete, &mut self.bytes);
         self.joiner.push(line, &self.joining, |record| {
             *bytes += record.text.len();
             complete.push(record);
         });
+    }
+
+    /// A look at a line while it is not known whose log the unit writes.
+    fn look_at(&mut self, line: &str) {
+        let found = self.recogniser.found();
+        if self.recogniser.look_at(line) {
+            self.joining.set_client(self.recogniser.client());
+        }
+        if self.recogniser.found() != found {
+            let client = self.recogniser.client().name();
+            info!(unit = self.unit, client, "log format recognised");
+        }
     }
 
     /// The open record gets no further line.
@@ -121,6 +141,7 @@ impl<'a> Records<'a> {
         let number = |is_counted: fn(&&Record) -> bool| records.iter().filter(is_counted).count();
         for (reason, count) in [
             ("log_record_excluded", records.len() - events.len()),
+            ("log_record_unknown", std::mem::take(&mut self.unknown)),
             ("log_line_cut", number(|record| record.is_cut)),
             ("log_line_not_utf8", number(|record| record.is_repaired)),
         ] {
@@ -131,13 +152,13 @@ impl<'a> Records<'a> {
         Some((events, cursor))
     }
 
-    fn event(&self, record: &Record, now: DateTime<Utc>) -> Option<Event> {
+    fn event(&mut self, record: &Record, now: DateTime<Utc>) -> Option<Event> {
         let number = usize::try_from(record.offset - self.first).ok()?;
         let place = Place::Journal {
             unit: self.unit,
             cursor: self.cursors.get(number)?,
         };
-        let client = self.section.client;
+        let client = self.recogniser.client();
         let origin = Origin {
             agent_id: self.agent_id,
             place,
@@ -149,7 +170,9 @@ impl<'a> Records<'a> {
             zone: self.section.timezone,
         };
         let reading = reading.of(record);
-        let parsed = client.parse(&record.text, &reading);
+        let parsed = client.parse_plain(&record.text, &reading);
+        self.recogniser.confirm(parsed.is_known);
+        self.unknown += usize::from(!parsed.is_known);
         Some(event(record, parsed, origin, &reading))
     }
 }

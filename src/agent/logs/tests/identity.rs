@@ -73,6 +73,7 @@ pub(super) fn seen(path: &str, inode: u64, contents: &str) -> Seen {
 pub(super) fn known(path: &str, inode: u64, contents: &str) -> Entry {
     let seen = seen(path, inode, contents);
     Entry {
+        client: None,
         key: FileKey::of(node(inode), 0),
         path: seen.path,
         beside: None,

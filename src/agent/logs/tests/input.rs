@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::rig::{Rig, is_open, wait_until};
+use crate::agent::logs::Client;
 use crate::config::{Format, StartAt};
 use crate::slot;
 
@@ -42,6 +43,20 @@ async fn a_file_too_old_is_read_from_where_it_grows() {
     assert_eq!(rig.counters.tallies().counted["log_file_ignored_older"], 1);
     rig.append("old.log", "again\n");
     rig.expect(&["new", "again"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_no_format_of_the_client_are_shipped_whole_and_counted() {
+    let mut rig = Rig::new("*.log");
+    rig.section.client = Client::Geth;
+    rig.start();
+    rig.append(
+        "a.log",
+        "a banner\nINFO [11-21|09:22:57.278] Looking for peers  peercount=1\n",
+    );
+    rig.expect(&["a banner", "Looking for peers  peercount=1"])
+        .await;
+    assert_eq!(rig.counters.tallies().counted["log_record_unknown"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{message, wait_until};
+use super::rig::{document, message, wait_until};
 use crate::agent::counters::Counters;
 use crate::agent::envelope::Identity;
-use crate::agent::logs::UNREAD;
 use crate::agent::logs::journal::Journal;
+use crate::agent::logs::{Client, UNREAD};
 use crate::agent::outbox::Seal;
 use crate::agent::ship::LogBatch;
 use crate::config::{self, StartAt};
@@ -265,5 +265,27 @@ async fn a_child_that_fails_is_started_again_behind_what_was_read() {
     fs::remove_file(site.path("status")).unwrap();
     let (documents, _) = running.documents(1).await;
     assert_eq!(messages(&documents), ["one"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_a_unit_is_found() {
+    let mut site = Site::new();
+    site.section.client = Client::Auto;
+    for number in 0..20 {
+        site.log(&format!(
+            "\"INFO [11-21|09:22:57.278] Looking for peers       peercount={number}\""
+        ));
+    }
+    let mut running = site.start(None, false);
+    let mut found = 0;
+    while found < 20 {
+        for record in &running.next().await.records {
+            let document = document(record);
+            assert_eq!(document.get_str("service.name"), Some("geth"));
+            assert_eq!(document.get_str("event.action"), Some("peer_count"));
+            found += 1;
+        }
+    }
     running.stop().await;
 }

@@ -12,10 +12,10 @@ use crate::agent::logs::{Client, check};
 use crate::event::{DataStream, Document};
 use crate::setup::template_accepts;
 
-/// The documents of a log, and the numbers of the summary: records, typed, untyped, errors.
-fn documents(log: &Path) -> (Vec<Document>, Vec<u64>) {
+/// The documents of a log, and the numbers of the summary: records, typed, untyped, errors, unknown.
+pub(super) fn documents(client: Client, log: &Path) -> (Vec<Document>, Vec<u64>) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    check(Client::Lodestar, &[log.to_owned()], &mut out, &mut err).unwrap();
+    check(client, &[log.to_owned()], &mut out, &mut err).unwrap();
     let document = |line: &str| {
         let document = match serde_json::from_str(line) {
             Ok(Value::Object(object)) => Document::from(object),
@@ -42,7 +42,7 @@ fn documents(log: &Path) -> (Vec<Document>, Vec<u64>) {
     )
 }
 
-fn text(log: &Path) -> String {
+pub(super) fn text(log: &Path) -> String {
     let mut text = String::new();
     match log.extension().is_some_and(|extension| extension == "gz") {
         true => GzDecoder::new(File::open(log).unwrap())
@@ -87,7 +87,7 @@ fn chain_events_are_those_that_the_text_names() {
     ];
     for log in lodestar_logs() {
         let text = text(&log);
-        let (documents, summary) = documents(&log);
+        let (documents, summary) = documents(Client::Lodestar, &log);
         let mut actions = BTreeMap::<&str, usize>::new();
         for document in &documents {
             *actions
@@ -142,7 +142,7 @@ fn check_place(document: &Document, text: &str) {
 #[test]
 fn values_that_stand_in_the_line_are_typed() {
     for log in lodestar_logs() {
-        let (documents, _) = documents(&log);
+        let (documents, _) = documents(Client::Lodestar, &log);
         let (mut with_values, mut typed) = (0, 0);
         for document in &documents {
             let message = document.get_str("message").unwrap();
@@ -163,7 +163,10 @@ fn values_that_stand_in_the_line_are_typed() {
 
 #[test]
 fn stack_traces_are_part_of_the_record_before() {
-    let (documents, _) = documents(Path::new("../shared/data/client-logs/lodestar.log"));
+    let (documents, _) = documents(
+        Client::Lodestar,
+        Path::new("../shared/data/client-logs/lodestar.log"),
+    );
     assert!(documents.iter().all(|document| {
         !document
             .get_str("message")

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::agent::logs::{Client, Zone};
 use crate::agent::ship::LogBatch;
 use crate::agent::store::Record;
 use crate::config;
+use crate::event::Document;
 
 pub(super) const PACE: Pace = Pace {
     scan: Duration::from_millis(20),
@@ -215,7 +217,7 @@ impl Rig {
     }
 
     /// What the registry holds of the file of this name.
-    fn entry(&self, name: &str) -> Option<Entry> {
+    pub(super) fn entry(&self, name: &str) -> Option<Entry> {
         let inode = fs::metadata(self.path(name)).unwrap().ino();
         let kept = self.registry.lock().unwrap().clone();
         let (entries, _) = registry::load(kept.into_iter().collect());
@@ -278,9 +280,13 @@ pub(super) fn put(registry: &Mutex<HashMap<String, Vec<u8>>>, (name, value): Kep
     }
 }
 
+pub(super) fn document(record: &Record) -> Document {
+    let object: Map<String, Value> = serde_json::from_slice(record.document()).unwrap();
+    object.into()
+}
+
 pub(super) fn message(record: &Record) -> String {
-    let document: serde_json::Value = serde_json::from_slice(record.document()).unwrap();
-    document["message"].as_str().unwrap().to_owned()
+    document(record).get_str("message").unwrap().to_owned()
 }
 
 pub(super) async fn wait_until(condition: impl Fn() -> bool) {

@@ -61,6 +61,7 @@ mod tests {
     fn colours_go_and_text_stays() {
         assert_eq!(strip("\u{1b}[32minfo\u{1b}[39m: Synced"), "info: Synced");
         assert_eq!(strip("a\u{1b}[1;31;4mb\u{7}c\r\td\n"), "abc\td\n");
+        assert_eq!(strip("5\u{85}\u{b5}s\u{7f}"), "5\u{b5}s");
         assert_eq!(strip("cut \u{1b}["), "cut ");
         assert_eq!(strip("a\u{85}·\u{1b}[0mb"), "a·b");
         assert!(matches!(strip("plain … ·"), Cow::Borrowed("plain … ·")));

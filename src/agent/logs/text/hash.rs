@@ -1,83 +1,126 @@
 //! Hashes as clients print them: in full, shortened in the middle in four styles, or a prefix alone.
 
-use crate::event::{Document, Path};
+use std::borrow::Cow;
 
 /// Hex digits without `0x`, lower case, as far as they were printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::agent::logs) struct PrintedHash {
-    prefix: String,
-    suffix: Option<String>,
+pub(in crate::agent::logs) struct PrintedHash<'a> {
+    pub(in crate::agent::logs) prefix: Cow<'a, str>,
+    pub(in crate::agent::logs) suffix: Option<Cow<'a, str>>,
     /// All 32 bytes with `0x`.
-    full: Option<String>,
+    pub(in crate::agent::logs) full: Option<Cow<'a, str>>,
 }
+
+/// The names of a hash's three fields: whole, prefix, suffix.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::agent::logs) struct HashField(pub(in crate::agent::logs) [&'static str; 3]);
+
+pub(in crate::agent::logs) const BLOCK_ROOT: HashField = HashField([
+    "ethereum.block.root",
+    "ethereum.block.root_prefix",
+    "ethereum.block.root_suffix",
+]);
+pub(in crate::agent::logs) const BLOCK_HASH: HashField = HashField([
+    "ethereum.block.hash",
+    "ethereum.block.hash_prefix",
+    "ethereum.block.hash_suffix",
+]);
+pub(in crate::agent::logs) const HEAD_ROOT: HashField = HashField([
+    "ethereum.head.root",
+    "ethereum.head.root_prefix",
+    "ethereum.head.root_suffix",
+]);
+pub(in crate::agent::logs) const FINALIZED_ROOT: HashField = HashField([
+    "ethereum.finalized.root",
+    "ethereum.finalized.root_prefix",
+    "ethereum.finalized.root_suffix",
+]);
+pub(in crate::agent::logs) const OLD_ROOT: HashField = HashField([
+    "ethereum.reorg.old_root",
+    "ethereum.reorg.old_root_prefix",
+    "ethereum.reorg.old_root_suffix",
+]);
+pub(in crate::agent::logs) const NEW_ROOT: HashField = HashField([
+    "ethereum.reorg.new_root",
+    "ethereum.reorg.new_root_prefix",
+    "ethereum.reorg.new_root_suffix",
+]);
+pub(in crate::agent::logs) const ANCESTOR_ROOT: HashField = HashField([
+    "ethereum.reorg.ancestor_root",
+    "ethereum.reorg.ancestor_root_prefix",
+    "ethereum.reorg.ancestor_root_suffix",
+]);
+pub(in crate::agent::logs) const OLD_HASH: HashField = HashField([
+    "ethereum.reorg.old_hash",
+    "ethereum.reorg.old_hash_prefix",
+    "ethereum.reorg.old_hash_suffix",
+]);
+pub(in crate::agent::logs) const NEW_HASH: HashField = HashField([
+    "ethereum.reorg.new_hash",
+    "ethereum.reorg.new_hash_prefix",
+    "ethereum.reorg.new_hash_suffix",
+]);
+pub(in crate::agent::logs) const ANCESTOR_HASH: HashField = HashField([
+    "ethereum.reorg.ancestor_hash",
+    "ethereum.reorg.ancestor_hash_prefix",
+    "ethereum.reorg.ancestor_hash_suffix",
+]);
 
 /// Digits kept of a full hash at either end, so that it can be joined with shortened ones.
 const JOIN_DIGITS: usize = 4;
 
-impl PrintedHash {
+/// Digits of 32 bytes.
+const FULL_DIGITS: usize = 64;
+
+impl<'a> PrintedHash<'a> {
     /// `0x1ee3…cf1e`, `1ee3af..4ef2bf`, `0x11e58f...e1c454`, `7fb0b.....80ce5`, `0xf90dc214...`, `f21d399e`, or all of
     /// it. `None` where other characters occur or there are too few digits to mean a hash.
-    pub(in crate::agent::logs) fn parse(text: &str) -> Option<Self> {
-        let text = text.strip_prefix("0x").unwrap_or(text);
-        let is_gap = |c: char| c == '.' || c == '…';
-        let end = text.find(is_gap).unwrap_or(text.len());
-        let (prefix, rest) = text.split_at(end);
-        let suffix = rest.trim_start_matches(is_gap);
+    pub(in crate::agent::logs) fn parse(text: &'a str) -> Option<Self> {
+        let bare = text.strip_prefix("0x").unwrap_or(text);
         let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if prefix.len() < JOIN_DIGITS || prefix.len() > 64 || !is_hex(prefix) || !is_hex(suffix) {
+        let length = bare.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (prefix, rest) = bare.split_at(length);
+        let suffix = rest.trim_start_matches(['.', '…']);
+        let is_gap = suffix.len() < rest.len() || rest.is_empty();
+        if !(JOIN_DIGITS..=FULL_DIGITS).contains(&length) || !is_gap || !is_hex(suffix) {
             return None;
         }
-        let mut prefix = prefix.to_ascii_lowercase();
-        if prefix.len() == 64 {
-            let (begin, end) = (&prefix[..JOIN_DIGITS], &prefix[64 - JOIN_DIGITS..]);
-            let (begin, end) = (begin.to_owned(), end.to_owned());
-            prefix.insert_str(0, "0x");
+        if length == FULL_DIGITS {
+            let is_as_kept = text.len() > length && !has_capitals(prefix);
+            let lower = lower(prefix);
             return Some(Self {
-                prefix: begin,
-                suffix: Some(end),
-                full: Some(prefix),
+                prefix: part(&lower, prefix, 0, JOIN_DIGITS),
+                suffix: Some(part(&lower, prefix, FULL_DIGITS - JOIN_DIGITS, FULL_DIGITS)),
+                full: Some(match is_as_kept {
+                    true => Cow::Borrowed(&text[..length + 2]),
+                    false => Cow::Owned(format!("0x{lower}")),
+                }),
             });
         }
-        let suffix = Some(suffix.to_ascii_lowercase()).filter(|suffix| !suffix.is_empty());
         Some(Self {
-            prefix,
-            suffix,
+            prefix: lower(prefix),
+            suffix: (!suffix.is_empty()).then(|| lower(suffix)),
             full: None,
         })
     }
+}
 
-    /// Sets `FIELD`, `FIELD_prefix` and `FIELD_suffix` as far as they are known.
-    pub(in crate::agent::logs) fn set(self, document: &mut Document, field: &'static str) {
-        document.set_some(field, self.full);
-        let (prefix, suffix) = names(field);
-        document.set(prefix, self.prefix);
-        document.set_some(suffix, self.suffix);
+fn has_capitals(digits: &str) -> bool {
+    digits.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn lower(digits: &str) -> Cow<'_, str> {
+    match has_capitals(digits) {
+        true => Cow::Owned(digits.to_ascii_lowercase()),
+        false => Cow::Borrowed(digits),
     }
 }
 
-/// `FIELD_prefix` and `FIELD_suffix`. Those of every block are not put together anew.
-fn names(field: &'static str) -> (Path, Path) {
-    match field {
-        "ethereum.block.root" => (
-            "ethereum.block.root_prefix".into(),
-            "ethereum.block.root_suffix".into(),
-        ),
-        "ethereum.block.hash" => (
-            "ethereum.block.hash_prefix".into(),
-            "ethereum.block.hash_suffix".into(),
-        ),
-        "ethereum.head.root" => (
-            "ethereum.head.root_prefix".into(),
-            "ethereum.head.root_suffix".into(),
-        ),
-        "ethereum.finalized.root" => (
-            "ethereum.finalized.root_prefix".into(),
-            "ethereum.finalized.root_suffix".into(),
-        ),
-        _ => (
-            format!("{field}_prefix").into(),
-            format!("{field}_suffix").into(),
-        ),
+/// A part of the digits, borrowed from the text where that is as good.
+fn part<'a>(lower: &Cow<'a, str>, printed: &'a str, from: usize, to: usize) -> Cow<'a, str> {
+    match lower {
+        Cow::Borrowed(_) => Cow::Borrowed(&printed[from..to]),
+        Cow::Owned(lower) => Cow::Owned(lower[from..to].to_owned()),
     }
 }
 
@@ -87,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_four_styles_the_prefix_and_the_whole() {
-        let short = |prefix: &str, suffix: Option<&str>| {
+        let short = |prefix: &'static str, suffix: Option<&'static str>| {
             Some(PrintedHash {
                 prefix: prefix.into(),
                 suffix: suffix.map(Into::into),
@@ -119,9 +162,11 @@ mod tests {
             PrintedHash {
                 prefix: "abcd".into(),
                 suffix: Some("ef01".into()),
-                full: Some(full)
+                full: Some(full.as_str().into())
             }
         );
+        let shouted = full.to_ascii_uppercase().replace("0X", "0x");
+        assert_eq!(PrintedHash::parse(&shouted), Some(parsed));
         for no_hash in ["", "0x", "0xa", "skipped", "0x12345g…", "…"] {
             assert_eq!(PrintedHash::parse(no_hash), None, "{no_hash}");
         }

@@ -19,9 +19,36 @@ pub enum Zone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::agent::logs) struct LogTime {
     pub(in crate::agent::logs) at: DateTime<Utc>,
-    /// The wall clock showed this time twice; `at` is the earlier one.
-    pub(in crate::agent::logs) is_ambiguous: bool,
+    pub(in crate::agent::logs) doubt: Option<Doubt>,
 }
+
+/// Why a time may be another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::agent::logs) enum Doubt {
+    /// The wall clock showed this time twice, or never; the earlier one is taken.
+    Ambiguous,
+    /// No date was printed: that of the last writing is taken, or the day before.
+    Date,
+}
+
+impl Doubt {
+    /// `ethereum.log.time_source`
+    pub(in crate::agent::logs) fn name(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous",
+            Self::Date => "date_of_file",
+        }
+    }
+}
+
+impl LogTime {
+    fn certain(at: DateTime<Utc>) -> Self {
+        Self { at, doubt: None }
+    }
+}
+
+/// A clock that is ahead of the one the file's time was taken from, and a file read while it is written.
+const CLOCK_SLACK: TimeDelta = TimeDelta::hours(1);
 
 impl Zone {
     pub(in crate::agent::logs) fn resolve(self, wall: NaiveDateTime) -> Option<LogTime> {
@@ -42,30 +69,44 @@ impl Zone {
     ) -> Option<LogTime> {
         let latest = reference + TimeDelta::days(1);
         // The zone may already be in the next year; 29 February may lie eight years back.
-        (reference.year() - 8..=reference.year() + 1)
-            .rev()
-            .find_map(|year| {
-                let date = NaiveDate::from_ymd_opt(year, month, day)?;
-                // No zone is so far from UTC: most often the coming year is out of the question.
-                if date > latest.date_naive() + TimeDelta::days(1) {
-                    return None;
-                }
-                self.resolve(date.and_time(time))
-                    .filter(|resolved| resolved.at <= latest)
-            })
+        let last_year = (latest + TimeDelta::days(1)).year();
+        (last_year - 9..=last_year).rev().find_map(|year| {
+            let date = NaiveDate::from_ymd_opt(year, month, day)?;
+            // No zone is so far from UTC: most often the coming year is out of the question.
+            if date > latest.date_naive() + TimeDelta::days(1) {
+                return None;
+            }
+            self.resolve(date.and_time(time))
+                .filter(|resolved| resolved.at <= latest)
+        })
+    }
+
+    /// A time whose date was not printed: the latest that is not after `reference`.
+    pub(in crate::agent::logs) fn resolve_dateless(
+        self,
+        time: NaiveTime,
+        reference: DateTime<Utc>,
+    ) -> Option<LogTime> {
+        let latest = reference + CLOCK_SLACK;
+        let tomorrow = reference.date_naive().succ_opt()?;
+        // The zone may be a day ahead of or behind UTC.
+        let days = std::iter::successors(Some(tomorrow), NaiveDate::pred_opt).take(4);
+        let mut times = days.filter_map(|day| self.resolve(day.and_time(time)));
+        let found = times.find(|resolved| resolved.at <= latest)?;
+        Some(LogTime {
+            at: found.at,
+            doubt: Some(Doubt::Date),
+        })
     }
 }
 
 fn resolve_in<Z: TimeZone>(zone: &Z, wall: NaiveDateTime) -> Option<LogTime> {
     let utc = |time: DateTime<Z>| time.with_timezone(&Utc);
     match zone.from_local_datetime(&wall) {
-        MappedLocalTime::Single(time) => Some(LogTime {
-            at: utc(time),
-            is_ambiguous: false,
-        }),
+        MappedLocalTime::Single(time) => Some(LogTime::certain(utc(time))),
         MappedLocalTime::Ambiguous(earlier, _) => Some(LogTime {
             at: utc(earlier),
-            is_ambiguous: true,
+            doubt: Some(Doubt::Ambiguous),
         }),
         // A time that the clock skipped: a clock not yet put forward shows it.
         MappedLocalTime::None => {
@@ -73,7 +114,7 @@ fn resolve_in<Z: TimeZone>(zone: &Z, wall: NaiveDateTime) -> Option<LogTime> {
             let before = zone.from_local_datetime(&(wall - hour)).earliest()?;
             Some(LogTime {
                 at: utc(before) + hour,
-                is_ambiguous: true,
+                doubt: Some(Doubt::Ambiguous),
             })
         }
     }
@@ -95,47 +136,138 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
-/// RFC 3339 and its cousins: a blank for the `T`, a comma for the dot, a zone or none.
-pub(in crate::agent::logs) fn parse_full(text: &str, zone: Zone) -> Option<LogTime> {
-    let is_of_time = |byte: &u8| byte.is_ascii_digit() || b"-+:., TtZz".contains(byte);
-    if !text.as_bytes().iter().all(is_of_time) {
-        return None;
-    }
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(LogTime {
-            at: time.with_timezone(&Utc),
-            is_ambiguous: false,
-        });
-    }
-    let text = text.replacen(',', ".", 1).replacen('T', " ", 1);
-    if let Ok(time) = DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f%:z") {
-        return Some(LogTime {
-            at: time.with_timezone(&Utc),
-            is_ambiguous: false,
-        });
-    }
-    zone.resolve(NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok()?)
+/// A date and time as printed, and its own offset where that was printed too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::agent::logs) struct Printed {
+    wall: NaiveDateTime,
+    offset: Option<FixedOffset>,
 }
 
-/// `15:15:05.000`
-pub(in crate::agent::logs) fn time_of_day(text: &str) -> Option<NaiveTime> {
-    let &[h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3] = text.as_bytes() else {
-        return None;
-    };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0, |number, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| number * 10 + u32::from(digit - b'0'))
-        })
-    };
-    let (hour, minute) = (number(&[h1, h2])?, number(&[m1, m2])?);
-    let (second, ms) = (number(&[s1, s2])?, number(&[f1, f2, f3])?);
-    match second {
-        // A leap second.
-        60 => NaiveTime::from_hms_milli_opt(hour, minute, 59, 1_000 + ms),
-        _ => NaiveTime::from_hms_milli_opt(hour, minute, second, ms),
+impl Printed {
+    pub(in crate::agent::logs) fn resolve(self, zone: Zone) -> Option<LogTime> {
+        match self.offset {
+            Some(offset) => Some(LogTime::certain((self.wall - offset).and_utc())),
+            None => zone.resolve(self.wall),
+        }
     }
+}
+
+/// RFC 3339 and its cousins at the beginning of a text, and the rest: a blank for the `T`, a comma for the dot,
+/// `+0200` for `+02:00`, or no zone. Fractions beyond the nanosecond are cut.
+pub(in crate::agent::logs) fn full(text: &str) -> Option<(Printed, &str)> {
+    let date = text.as_bytes().first_chunk::<11>()?;
+    if date[4] != b'-' || date[7] != b'-' || !matches!(date[10], b'T' | b' ') {
+        return None;
+    }
+    let year = digits(&date[..4])?;
+    let day = NaiveDate::from_ymd_opt(
+        year.try_into().ok()?,
+        digits(&date[5..7])?,
+        digits(&date[8..10])?,
+    )?;
+    let (time, rest) = clock(&text[11..])?;
+    let (offset, rest) = match offset(rest) {
+        Some((offset, rest)) => (Some(offset), rest),
+        None => (None, rest),
+    };
+    let wall = day.and_time(time);
+    Some((Printed { wall, offset }, rest))
+}
+
+/// As [`full`], where nothing may follow.
+pub(in crate::agent::logs) fn parse_full(text: &str, zone: Zone) -> Option<LogTime> {
+    let (printed, rest) = full(text)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    printed.resolve(zone)
+}
+
+/// `HH:MM:SS` with or without a fraction, and the rest.
+pub(in crate::agent::logs) fn clock(text: &str) -> Option<(NaiveTime, &str)> {
+    let clock = text.as_bytes().first_chunk::<8>()?;
+    if clock[2] != b':' || clock[5] != b':' {
+        return None;
+    }
+    let (hour, minute) = (digits(&clock[..2])?, digits(&clock[3..5])?);
+    let second = digits(&clock[6..])?;
+    let rest = &text.as_bytes()[8..];
+    let mut nanos = 0;
+    let mut used = 8;
+    if let Some(b'.' | b',') = rest.first() {
+        let fraction = rest[1..].iter().take_while(|byte| byte.is_ascii_digit());
+        let mut unit = 100_000_000;
+        let mut count = 0;
+        for byte in fraction {
+            nanos += u32::from(byte - b'0') * unit;
+            unit /= 10;
+            count += 1;
+        }
+        // A full stop or a comma of the sentence is no fraction.
+        used += if count > 0 { 1 + count } else { 0 };
+    }
+    let time = match second {
+        // A leap second.
+        60 => NaiveTime::from_hms_nano_opt(hour, minute, 59, 1_000_000_000 + nanos)?,
+        _ => NaiveTime::from_hms_nano_opt(hour, minute, second, nanos)?,
+    };
+    Some((time, &text[used..]))
+}
+
+/// `Z`, `+02:00` or `+0200`.
+fn offset(text: &str) -> Option<(FixedOffset, &str)> {
+    if let Some(rest) = text.strip_prefix('Z') {
+        return Some((FixedOffset::east_opt(0)?, rest));
+    }
+    let bytes = text.as_bytes();
+    let sign = match bytes.first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let hours = digits(bytes.get(1..3)?)?;
+    let minutes_at = if bytes.get(3) == Some(&b':') { 4 } else { 3 };
+    let minutes = digits(bytes.get(minutes_at..minutes_at + 2)?)?;
+    let seconds = i32::try_from(hours * 3_600 + minutes * 60).ok()?;
+    Some((
+        FixedOffset::east_opt(sign * seconds)?,
+        &text[minutes_at + 2..],
+    ))
+}
+
+/// `Mar 14 21:40:11.006`: month and day, time, and the rest. The day may have one digit, after one blank or two.
+pub(in crate::agent::logs) fn month_day(text: &str) -> Option<((u32, u32), NaiveTime, &str)> {
+    let month = month(text.get(..3)?)?;
+    let rest = text[3..].strip_prefix(' ')?.trim_start_matches(' ');
+    let (day, rest) = rest.split_once(' ')?;
+    let (time, rest) = clock(rest)?;
+    Some(((month, digits(day.as_bytes())?), time, rest))
+}
+
+/// `12-04|22:40:27.798`: month and day, time, and the rest.
+pub(in crate::agent::logs) fn month_bar_clock(text: &str) -> Option<((u32, u32), NaiveTime, &str)> {
+    let date = text.as_bytes().first_chunk::<6>()?;
+    if date[2] != b'-' || date[5] != b'|' {
+        return None;
+    }
+    let day = (digits(&date[..2])?, digits(&date[3..5])?);
+    let (time, rest) = clock(&text[6..])?;
+    Some((day, time, rest))
+}
+
+/// One or two digits, or four.
+pub(in crate::agent::logs) fn digits(bytes: &[u8]) -> Option<u32> {
+    if bytes.is_empty() || bytes.len() > 4 {
+        return None;
+    }
+    let mut number = 0;
+    for byte in bytes {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        number = number * 10 + u32::from(byte - b'0');
+    }
+    Some(number)
 }
 
 /// `Jan` … `Dec` as 1 … 12.
@@ -206,19 +338,9 @@ mod tests {
             );
         }
         assert_eq!(parse_full("yesterday", zone), None);
-        assert_eq!(
-            time_of_day("23:59:08.250"),
-            NaiveTime::from_hms_milli_opt(23, 59, 8, 250)
-        );
-        assert!(time_of_day("23:59:60.250").is_some());
-        for no_time in [
-            "24:00:00.000",
-            "1:2:3.000",
-            "12:34:56,789",
-            "12:34:5x.789",
-            "é2:34:56.78",
-        ] {
-            assert_eq!(time_of_day(no_time), None, "{no_time}");
+        assert!(clock("23:59:60.250").is_some(), "a leap second");
+        for no_time in ["24:00:00.000", "1:2:3.000", "12:34:5x.789", "é2:34:56.78"] {
+            assert_eq!(clock(no_time), None, "{no_time}");
         }
         assert!(serde_json::from_str::<Zone>("\"Mars\"").is_err());
     }

@@ -55,6 +55,7 @@ fn transitions(rule: Rule, arrivals: &[Arrival]) -> Vec<Transition> {
         from: chain().slot_start(0),
         to: chain().slot_start(120),
         tick: TimeDelta::seconds(1),
+        idle_tick: TimeDelta::seconds(1),
         restart_at: None,
     };
     let all = simulate(&[rule], arrivals, &simulation);
@@ -73,7 +74,7 @@ fn reorg() -> Vec<Transition> {
         "old_head_root": root("ab"), "new_head_root": root("cd"), "confirmed": true}}});
     let arrivals = [(21, first), (26, second)];
     let arrivals = arrivals.map(|(slot, fields)| arrival(DataStream::Reorg, slot, fields));
-    transitions(rule("reorg"), &arrivals)
+    transitions(rule("reorg_deep"), &arrivals)
 }
 
 /// A node whose log and name try everything.
