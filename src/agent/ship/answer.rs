@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::doubt::Doubt;
 use super::pace::{item_backoff, operator_wait};
 use super::queue::{Batch, Item, Origin};
 use super::{Sent, Ship};
@@ -180,6 +181,8 @@ impl Ship {
 
     /// It stays in the spool, and is taken again once a probe says that somebody acted, or at the next start.
     fn give_back(&mut self, item: &Item) {
+        let doubts = self.given_back.into_iter().chain(item.in_doubt);
+        self.given_back = doubts.reduce(Doubt::join);
         self.window.remove(item.origin, item.record.len());
     }
 

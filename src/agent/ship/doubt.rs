@@ -19,6 +19,9 @@ const CLOCKS_DIFFER_MS: u64 = 10 * 60 * 1000;
 const LIST_IS_FRESH: Duration = Duration::from_secs(1);
 /// A refusal that may be a passing mistake of what stands before the server is believed once it has lasted so long.
 const REFUSAL_LASTS: Duration = Duration::from_secs(60);
+/// The server's own word that we lack the rights is, too: roles that are being changed, or that it has yet to read, refuse
+/// for a moment what they grant.
+const LACK_OF_RIGHTS_LASTS: Duration = Duration::from_secs(20);
 /// Where nobody may look, it is tried again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Lines read again after a start were sent before it at most so long ago, we assume: a host that fails on a Friday may be
@@ -41,6 +44,19 @@ impl Doubt {
         let since = now.saturating_duration_since(self.at).as_millis();
         self.age_ms
             .saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// In doubt for as long as either of two.
+    pub(super) fn join(self, other: Self) -> Self {
+        let now = self.at.max(other.at);
+        let older = match self.age_ms(now) < other.age_ms(now) {
+            true => other,
+            false => self,
+        };
+        Self {
+            until: self.until.max(other.until),
+            ..older
+        }
     }
 }
 
@@ -78,11 +94,16 @@ impl Known {
         self.denied_until.is_none_or(|until| now >= until)
     }
 
-    /// `is_certain`: Elasticsearch itself says that our rights do not suffice. Anything else may be the word of a proxy
+    /// `lacks_rights`: Elasticsearch itself says that our rights do not suffice. Anything else may be the word of a proxy
     /// that is being restarted.
-    pub(super) fn refused(&mut self, is_certain: bool, now: Instant) -> Refusal {
+    pub(super) fn refused(&mut self, lacks_rights: bool, now: Instant) -> Refusal {
         let since = *self.refused_since.get_or_insert(now);
-        if !is_certain && now < since + REFUSAL_LASTS {
+        let lasts = if lacks_rights {
+            LACK_OF_RIGHTS_LASTS
+        } else {
+            REFUSAL_LASTS
+        };
+        if now < since + lasts {
             return Refusal::Wait;
         }
         self.denied_until = Some(now + LOOK_AGAIN);
@@ -257,7 +278,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_servers_own_word_forbids_to_look_at_once_and_nobody_does_for_ever() {
+    async fn two_doubts_in_one_begin_with_the_first_and_end_with_the_last() {
+        let began = Instant::now();
+        let doubt = |at_s, age_ms, until_s| Doubt {
+            at: began + Duration::from_secs(at_s),
+            age_ms,
+            until: began + Duration::from_secs(until_s),
+        };
+        let (early, old) = (doubt(1, 0, 9), doubt(5, 4_001, 6));
+        for both in [early.join(old), old.join(early)] {
+            assert_eq!((both.at, both.age_ms), (old.at, old.age_ms));
+            assert_eq!(both.until, early.until);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_believed_once_it_lasts_and_not_for_ever() {
         let began = Instant::now();
         let mut known = Known::default();
         assert_eq!(known.refused(false, began), Refusal::Wait);
@@ -282,9 +318,15 @@ mod tests {
             indices: Arc::default(),
         });
         assert!(known.may_look(again));
-        assert_eq!(known.refused(false, again), Refusal::Wait);
-        assert_eq!(known.refused(true, again), go_on(true));
-        assert!(!known.may_look(again));
+        assert_eq!(known.refused(true, again), Refusal::Wait);
+        let lasting = again + LACK_OF_RIGHTS_LASTS;
+        assert_eq!(
+            known.refused(false, lasting),
+            Refusal::Wait,
+            "a proxy's word lasts longer"
+        );
+        assert_eq!(known.refused(true, lasting), go_on(true));
+        assert!(!known.may_look(lasting));
     }
 
     #[test]

@@ -154,6 +154,8 @@ struct Ship {
     spool_has_more: bool,
     /// Records that were given back to the spool are to be taken again.
     from_the_start: bool,
+    /// Of all that were given back and are there yet: which of them, the spool does not know.
+    given_back: Option<Doubt>,
     files_ended: bool,
     sources_ended: bool,
     /// A wait for a person was told.
@@ -191,6 +193,7 @@ impl Ship {
             spool_has_more: true,
             // Another shipper may have taken from this store before.
             from_the_start: true,
+            given_back: None,
             files_ended: false,
             sources_ended: false,
             operator_told: false,
@@ -279,12 +282,16 @@ impl Ship {
                     self.left_over = self.left_over.saturating_sub(1);
                     let age_ms = age_at_start(was_there, record.taken_at_ms(), self.started_ms);
                     let doubt = age_ms.map(|age_ms| self.of_last_life(age_ms));
-                    self.hold(record, Origin::Spool(key), doubt, now);
+                    let doubt = doubt.into_iter().chain(self.given_back);
+                    self.hold(record, Origin::Spool(key), doubt.reduce(Doubt::join), now);
                 }
             }
             Done::Settled(outcome) => {
                 self.settling = false;
                 outcome?;
+                if self.store.totals().borrow().spool().records == 0 {
+                    self.given_back = None;
+                }
             }
             Done::Answered {
                 sent,

@@ -14,7 +14,7 @@ use ethmon::{setup, tasks};
 use serde_json::json;
 
 use super::relay::{Relay, Role};
-use super::rollover::rolled_over_between;
+use super::rollover::LostAnswer;
 use super::{NONE, Tally, left, settled, tally};
 use crate::shipping::{Agent, ids};
 use crate::support::{self, Server, bulk, until};
@@ -258,24 +258,35 @@ async fn lacking_privileges(server: &Server) {
 
 async fn a_rollover_with_and_without_the_right_to_look(server: &Server, client: &Client) {
     let writer = login(server, "writer", "second-password");
+    let lost = LostAnswer::new(&server.url, writer.clone(), client).await;
+    lost.let_through();
     let fault = "answer cut off, then a rollover, with the right to look";
-    let (tally, found) = rolled_over_between(fault, &server.url, writer.clone(), client).await;
+    let (tally, found) = lost.end(fault, client).await;
     assert_eq!(tally, NONE, "{found} were found to be there");
     assert!(found > 0);
 
-    let roles = "writer:writer\nreader:reader\n";
-    replace(&server.config_dir().join("users_roles"), roles);
-    let probe = Client::new(&writer).unwrap();
-    until("the server knows of the narrower role", async || {
-        probe.get("logs-*/_count", &[]).await.is_err()
+    let another = || Elasticsearch {
+        namespace: support::config(&[&server.url]).namespace,
+        ..writer.clone()
+    };
+    let lost = LostAnswer::new(&server.url, another(), client).await;
+    let_the_writer_read(server, false).await;
+    lost.let_through();
+    until("the look was refused", async || {
+        lost.agent.counters.output() == Output::Unauthorized
     })
     .await;
+    let_the_writer_read(server, true).await;
+    let fault = "the same, and the right to look was taken for a moment";
+    let (tally, found) = lost.end(fault, client).await;
+    assert_eq!(tally, NONE, "{found} were found to be there");
+    assert!(found > 0);
+
+    let lost = LostAnswer::new(&server.url, another(), client).await;
+    let_the_writer_read(server, false).await;
+    lost.let_through();
     let fault = "the same without it: the stated limit";
-    let unable = Elasticsearch {
-        namespace: support::config(&[&server.url]).namespace,
-        ..writer
-    };
-    let (tally, found) = rolled_over_between(fault, &server.url, unable, client).await;
+    let (tally, found) = lost.end(fault, client).await;
     assert_eq!(found, 0);
     assert!(
         matches!(
@@ -287,4 +298,16 @@ async fn a_rollover_with_and_without_the_right_to_look(server: &Server, client: 
         ),
         "nothing is lost, and what was in doubt is there twice: {tally:?}"
     );
+}
+
+/// Gives or takes the right, and waits until the server knows it.
+async fn let_the_writer_read(server: &Server, may: bool) {
+    let readers = if may { "writer,reader" } else { "reader" };
+    let roles = format!("writer:writer\nreader:{readers}\n");
+    replace(&server.config_dir().join("users_roles"), &roles);
+    let probe = Client::new(&login(server, "writer", "second-password")).unwrap();
+    until("the server knows the writer's roles", async || {
+        probe.get("logs-*/_count", &[]).await.is_ok() == may
+    })
+    .await;
 }

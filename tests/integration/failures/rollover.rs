@@ -57,24 +57,35 @@ impl Scene {
     }
 }
 
-/// Loses an answer, rolls over, lets the repetition through. Returns how many documents were found to be there already.
-pub(super) async fn rolled_over_between(
-    fault: &str,
-    server: &Url,
-    config: Elasticsearch,
-    client: &Client,
-) -> (super::Tally, u64) {
-    let scene = Scene::new(server, config).await;
-    let agent = scene.agent();
-    scene.lose_an_answer(&agent).await;
-    roll_over(client, &scene.stream).await;
-    scene.relay.release();
-    settled(&agent, 100).await;
-    let counters = agent.end().await;
-    let (waiting, letters) = left(scene.dir.path());
-    assert_eq!((waiting, letters.len()), (0, 0));
-    let tally = tally(fault, client, &scene.stream, &ids(0..100)).await;
-    (tally, counters.duplicates.load(Relaxed))
+/// An agent whose answer was lost just before a rollover, and that reaches nobody as yet.
+pub(super) struct LostAnswer {
+    scene: Scene,
+    pub(super) agent: Agent,
+}
+
+impl LostAnswer {
+    pub(super) async fn new(server: &Url, config: Elasticsearch, client: &Client) -> Self {
+        let scene = Scene::new(server, config).await;
+        let agent = scene.agent();
+        scene.lose_an_answer(&agent).await;
+        roll_over(client, &scene.stream).await;
+        Self { scene, agent }
+    }
+
+    pub(super) fn let_through(&self) {
+        self.scene.relay.release();
+    }
+
+    /// Also how many documents were found to be there already.
+    pub(super) async fn end(self, fault: &str, client: &Client) -> (super::Tally, u64) {
+        let Self { scene, agent } = self;
+        settled(&agent, 100).await;
+        let counters = agent.end().await;
+        let (waiting, letters) = left(scene.dir.path());
+        assert_eq!((waiting, letters.len()), (0, 0));
+        let tally = tally(fault, client, &scene.stream, &ids(0..100)).await;
+        (tally, counters.duplicates.load(Relaxed))
+    }
 }
 
 #[tokio::test]
@@ -83,9 +94,9 @@ async fn a_lost_answer_before_a_rollover_stores_nothing_twice() {
         return;
     };
     let client = support::ready(&url).await;
-    let config = support::config(&[&url]);
-    let fault = "answer cut off, then a rollover";
-    let (tally, found) = rolled_over_between(fault, &url, config, &client).await;
+    let lost = LostAnswer::new(&url, support::config(&[&url]), &client).await;
+    lost.let_through();
+    let (tally, found) = lost.end("answer cut off, then a rollover", &client).await;
     assert_eq!(tally, NONE);
     assert!(found > 0, "without the look-up they would be there twice");
 }
