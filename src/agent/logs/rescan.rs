@@ -188,7 +188,8 @@ impl Tailer {
             }
         } else if is_open {
             self.schedule.opened(id);
-        } else if !self.slots.has_room(section) {
+        } else if !self.slots.has_room(section) || self.schedule.is_in_line(id) {
+            // What has just become free is for who waited longest.
             self.schedule.ready(id);
         } else if self.open(id, found.file.take(), now) {
             self.schedule.opened(id);

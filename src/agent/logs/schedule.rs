@@ -33,10 +33,7 @@ type Ticket = u64;
 impl Schedule {
     /// It has something to read: its turn comes after those that have so already.
     pub(super) fn ready(&mut self, id: Id) {
-        if matches!(
-            self.states.get(&id),
-            Some(State::Ready(_) | State::Waiting(_))
-        ) {
+        if self.is_in_line(id) {
             return;
         }
         self.remove(id);
@@ -101,6 +98,14 @@ impl Schedule {
     /// Neither read nor to be read.
     pub(super) fn is_at_rest(&self, id: Id) -> bool {
         matches!(self.states.get(&id), Some(State::LookAt(_)))
+    }
+
+    /// It has something to read, and its turn comes.
+    pub(super) fn is_in_line(&self, id: Id) -> bool {
+        matches!(
+            self.states.get(&id),
+            Some(State::Ready(_) | State::Waiting(_))
+        )
     }
 
     pub(super) fn is_unknown(&self, id: Id) -> bool {
