@@ -91,16 +91,26 @@ pub(super) fn identify(
         let is_likely =
             |k: &usize| holds_contents(known[*k], file) && is_named_after(known, *k, file);
         // Of files that begin alike it is the one of which it holds the most. Where another file is that already, this may
-        // be its copy, and nobody else who began like it.
+        // be a copy of it, and nobody else who began like it.
         let mut likely: Vec<usize> = index.like(file).filter(is_likely).collect();
         likely.sort_by_key(|k| {
             let is_taken = claims.owners[*k].is_some();
-            (Reverse(known[*k].position.offset), is_taken)
+            let Entry {
+                position,
+                fingerprint,
+                ..
+            } = known[*k];
+            (
+                Reverse(position.offset.max(fingerprint.bytes as u64)),
+                is_taken,
+            )
         });
         for k in likely {
             let answer = contents.holds(known[k], s);
             unanswered[s] |= answer.is_none();
-            if answer == Some(true) {
+            let is_free_or_copied =
+                || claims.owners[k].is_none_or(|owner| may_become_copy(seen[owner], file));
+            if answer == Some(true) && is_free_or_copied() {
                 claims.claim(s, k);
                 break;
             }
@@ -239,6 +249,12 @@ fn is_in_the_making(seen: &Seen) -> bool {
 
 fn is_copy(original: &Seen, seen: &Seen) -> bool {
     !seen.head.is_empty() && seen.head == original.head && is_beside(seen, original)
+}
+
+/// A copy never holds more than its original, which may have grown since.
+fn may_become_copy(original: &Seen, seen: &Seen) -> bool {
+    let bytes = seen.packed.map_or(seen.size, u64::from);
+    begins_alike(original, seen) && original.holds_at_least(bytes)
 }
 
 /// Copying takes its time, and the original may grow meanwhile.

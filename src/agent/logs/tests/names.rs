@@ -90,3 +90,31 @@ fn of_files_that_begin_alike_it_is_the_one_of_which_most_is_there() {
     let files = [packed("geth.log.1.gz", 7, banner)];
     assert_eq!(identify(&before, &files), [Identity::Known(0)]);
 }
+
+/// Every start of the program writes the same banner.
+#[test]
+fn a_banner_is_not_taken_for_the_file_it_begins() {
+    let banner = "=== log was opened\n";
+    let contents = format!("{banner}{}", "one of many\n".repeat(200));
+    let before = [
+        // Of the second nothing was acknowledged before the end of the last life.
+        known("node.log", 5, banner),
+        unfinished("node.log.1", 6, &contents),
+    ];
+    let files = [
+        packed("node.log.2.gz", 7, &contents),
+        seen("node.log.1", 5, &format!("{banner}others\n")),
+    ];
+    let both = [Identity::Known(1), Identity::Known(0)];
+    assert_eq!(identify(&before, &files), both);
+    assert_eq!(
+        identify(&before, &files[..1]),
+        both[..1],
+        "the file of the banner has gone"
+    );
+    let only_banner = [
+        seen("node.log.2.gz", 7, &contents),
+        seen("node.log.1", 5, banner),
+    ];
+    assert_eq!(identify(&before, &only_banner), both);
+}
