@@ -51,14 +51,8 @@ pub(super) fn parse_form<'a>(
     if record.starts_with("t=") {
         let mut line = logfmt::parse(record)?;
         let mut parsed = Parsed::new(line.message_with_fields(record));
-        parsed.time = line
-            .pairs
-            .take("t")
-            .and_then(|text| json::any_time(&text, reading));
-        parsed.level = line
-            .pairs
-            .take("lvl")
-            .and_then(|level| Level::parse(&level));
+        parsed.time = line.pairs.read("t", |text| json::any_time(text, reading));
+        parsed.level = line.pairs.read("lvl", Level::parse);
         return Some((parsed, Some((line.message, line.pairs))));
     }
     Some((terminal::parse(record, reading)?, None))

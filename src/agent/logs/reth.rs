@@ -24,14 +24,9 @@ pub(super) fn parse<'a>(record: &'a str, reading: &Reading) -> Option<Parsed<'a>
     if record.starts_with("ts=") {
         let mut line = logfmt::parse(record)?;
         let mut parsed = Parsed::new(line.message_with_fields(record));
-        parsed.time = line
-            .pairs
-            .take("ts")
-            .and_then(|time| parse_full(&time, reading.zone));
-        parsed.level = line
-            .pairs
-            .take("level")
-            .and_then(|level| Level::parse(&level));
+        let pairs = &mut line.pairs;
+        parsed.time = pairs.read("ts", |time| parse_full(time, reading.zone));
+        parsed.level = pairs.read("level", Level::parse);
         parsed.logger = line.pairs.take("target").unwrap_or_default();
         understand(&mut parsed, &line.message, line.pairs);
         return Some(parsed);

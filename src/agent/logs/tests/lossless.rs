@@ -190,3 +190,15 @@ proptest! {
         check(client, object.as_bytes())?;
     }
 }
+
+#[test]
+fn a_time_that_is_none_is_not_lost() {
+    for (client, line) in [
+        (Client::Prysm, "time=\"teku event\" level=info msg=\"a b\""),
+        (Client::Prysm, "time=\"teku-event-log\" level=info msg=\""),
+        (Client::Geth, "t=tomorrow lvl=loud msg=\"a b\""),
+        (Client::Reth, "ts=tomorrow level=loud msg=\"a b\""),
+    ] {
+        check(client, line.as_bytes()).unwrap();
+    }
+}

@@ -24,6 +24,18 @@ impl<'a> Pairs<'a> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
     }
+
+    /// What the value of a key means. One that means nothing stays what it is, and is not lost.
+    pub(in crate::agent::logs) fn read<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let at = self.0.iter().position(|(name, _)| name == key)?;
+        let meaning = read(&self.0[at].1)?;
+        self.0.remove(at);
+        Some(meaning)
+    }
 }
 
 /// Pairs of an ordinary record.
