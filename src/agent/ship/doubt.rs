@@ -65,13 +65,16 @@ impl Doubt {
 pub(super) struct List {
     /// When they were asked for: all that were made before are there.
     pub(super) asked_at: Instant,
-    pub(super) indices: Arc<Vec<BackingIndex>>,
+    /// Of these data streams.
+    pub(super) streams: Arc<[String]>,
+    pub(super) indices: Arc<[BackingIndex]>,
 }
 
 /// What was found out about looking.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     list: Option<List>,
+    /// Of all items that were in doubt so far.
     streams: BTreeSet<String>,
     /// Since when every look was refused.
     refused_since: Option<Instant>,
@@ -114,16 +117,16 @@ impl Known {
     /// A look succeeded, with this list.
     pub(super) fn learn(&mut self, list: List) {
         (self.refused_since, self.denied_until, self.is_told) = (None, None, false);
-        let is_newer = |known: &List| known.asked_at < list.asked_at;
-        if self.list.as_ref().is_none_or(is_newer) {
+        let rank = |list: &List| (list.asked_at, list.streams.len());
+        let is_better = |known: &List| rank(known) < rank(&list);
+        if self.list.as_ref().is_none_or(is_better) {
             self.list = Some(list);
         }
     }
 
     /// The list, where it was asked for after all that is in doubt of the items ended, is fresh, and has every stream of
     /// them; and otherwise the streams to ask for.
-    pub(super) fn list(&mut self, items: &[Item], now: Instant) -> Result<List, Vec<String>> {
-        let known = self.streams.len();
+    pub(super) fn list(&mut self, items: &[Item], now: Instant) -> Result<List, Arc<[String]>> {
         let mut until = None;
         for item in items {
             let Some(doubt) = item.in_doubt else { continue };
@@ -132,11 +135,15 @@ impl Known {
                 self.streams.insert(item.record.index().to_owned());
             }
         }
-        let is_good =
-            |list: &&List| until <= Some(list.asked_at) && now < list.asked_at + LIST_IS_FRESH;
+        // All streams so far are asked for each time: a list has them all, or lacks one that came since.
+        let is_good = |list: &&List| {
+            until <= Some(list.asked_at)
+                && now < list.asked_at + LIST_IS_FRESH
+                && list.streams.len() == self.streams.len()
+        };
         match self.list.as_ref().filter(is_good) {
-            Some(list) if self.streams.len() == known => Ok(list.clone()),
-            _ => Err(self.streams.iter().cloned().collect()),
+            Some(list) => Ok(list.clone()),
+            None => Err(self.streams.iter().cloned().collect()),
         }
     }
 }
@@ -244,9 +251,10 @@ mod tests {
         let at = |ms| began + Duration::from_millis(ms);
         let list = |ms| List {
             asked_at: at(ms),
-            indices: Arc::default(),
+            streams: ["a".to_owned()].into(),
+            indices: [].into(),
         };
-        let all = || Err(vec!["a".to_owned()]);
+        let all = || Err(["a".to_owned()].into());
         let mut known = Known::default();
         let mut ask = |learnt: Option<List>, until_ms, now_ms| {
             learnt.into_iter().for_each(|list| known.learn(list));
@@ -262,7 +270,20 @@ mod tests {
         assert_eq!(ask(Some(list(30)), 11, 1_030), all());
         assert_eq!(ask(Some(list(20)), 11, 1_025), Ok(30));
         let other = known.list(&[item("b", began, 0)], at(40));
-        assert_eq!(other.unwrap_err(), ["a", "b"], "another stream");
+        assert_eq!(*other.unwrap_err(), ["a", "b"], "another stream");
+        // It was asked for before the other stream was known: what is missing there says nothing.
+        known.learn(list(35));
+        for name in ["a", "b"] {
+            let other = known.list(&[item(name, began, 0)], at(40));
+            assert_eq!(*other.unwrap_err(), ["a", "b"]);
+        }
+        let both = List {
+            streams: ["a".to_owned(), "b".to_owned()].into(),
+            ..list(35)
+        };
+        known.learn(both);
+        known.learn(list(35));
+        assert!(known.list(&[item("b", began, 0)], at(40)).is_ok());
     }
 
     #[tokio::test]
@@ -315,7 +336,8 @@ mod tests {
         );
         known.learn(List {
             asked_at: again,
-            indices: Arc::default(),
+            streams: [].into(),
+            indices: [].into(),
         });
         assert!(known.may_look(again));
         assert_eq!(known.refused(true, again), Refusal::Wait);

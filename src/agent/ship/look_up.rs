@@ -128,17 +128,19 @@ fn wanted(items: &[Item], now: Instant) -> impl Iterator<Item = (&str, &str, u64
 /// Looks for what is in doubt. `list` as [`super::doubt::Known::list`] gave it.
 async fn look_up(
     client: Client,
-    list: Result<List, Vec<String>>,
+    list: Result<List, Arc<[String]>>,
     items: Vec<(String, String, u64)>,
     now: Instant,
 ) -> Result<Findings, SendError> {
     let list = match list {
         Ok(list) => list,
         Err(streams) => {
-            let streams: Vec<_> = streams.iter().map(String::as_str).collect();
+            let names: Vec<_> = streams.iter().map(String::as_str).collect();
+            let indices = client.backing_indices(&names).await?.into();
             List {
                 asked_at: now,
-                indices: Arc::new(client.backing_indices(&streams).await?),
+                streams,
+                indices,
             }
         }
     };
