@@ -5,6 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::agent::store::{Change, DeadLetter, Record};
 
+/// The shortest lines of what one batch holds at most, 32 KiB of its file.
+const MOST_LINES: usize = 16 << 10;
+
 /// Lines of a file, in the file's order. The file is their queue: they are read again unless `entry` was kept.
 #[derive(Debug)]
 pub struct LogBatch {
@@ -31,9 +34,11 @@ pub(super) struct Progress {
     settled: Vec<BatchNumber>,
     /// Their numbers by file, in the file's order.
     files: HashMap<String, VecDeque<BatchNumber>>,
+    /// Events of `batches`.
+    events: usize,
+    most_events: usize,
     /// Of each file, by the hash of its name: lines read since the start that may have been under way before it.
     in_doubt: HashMap<u64, usize>,
-    most_in_doubt: usize,
 }
 
 #[derive(Debug)]
@@ -41,17 +46,23 @@ struct Pending {
     file: String,
     path: String,
     entry: Option<Vec<u8>>,
+    events: usize,
     open: usize,
     refused: Vec<DeadLetter>,
 }
 
 impl Progress {
-    /// `most_in_doubt`: how many lines the last life may have sent without learning what became of them.
-    pub(super) fn new(most_in_doubt: usize) -> Self {
+    /// `most_events`: how many may be read beyond the offsets that are kept. They are read again after a crash.
+    pub(super) fn new(most_events: usize) -> Self {
         Self {
-            most_in_doubt,
+            most_events,
             ..Self::default()
         }
+    }
+
+    /// One event that waits, or a store that does, holds its file's offset back, whatever becomes of those behind it.
+    pub(super) fn has_room(&self) -> bool {
+        self.events < self.most_events
     }
 
     /// Takes note of a batch and hands its records back, with the number of those, the first, that may have been sent
@@ -78,9 +89,11 @@ impl Progress {
             file,
             path,
             entry,
+            events: records.len(),
             open: records.len(),
             refused: Vec::new(),
         };
+        self.events += pending.events;
         self.batches.insert(number, pending);
         (number, in_doubt, records)
     }
@@ -88,7 +101,8 @@ impl Progress {
     fn in_doubt(&mut self, file: &str, events: usize) -> usize {
         let mut name = DefaultHasher::new();
         file.hash(&mut name);
-        let most = self.most_in_doubt;
+        // The last batch may have been taken when there was room for one event.
+        let most = self.most_events + MOST_LINES;
         let left = self.in_doubt.entry(name.finish()).or_insert(most);
         let in_doubt = events.min(*left);
         *left -= in_doubt;
@@ -131,6 +145,7 @@ impl Progress {
                 .filter(|number| batches.get(number).is_none_or(|batch| batch.open == 0))
             {
                 if let Some(batch) = batches.remove(done) {
+                    self.events -= batch.events;
                     change.bury.extend(batch.refused);
                     last = Some((batch.file, batch.entry));
                 }
@@ -214,10 +229,30 @@ mod tests {
         let mut progress = Progress::new(3);
         let mut in_doubt = |file, events| progress.begin(batch(file, 1, events)).1;
         assert_eq!(
-            [in_doubt("a", 2), in_doubt("a", 2), in_doubt("a", 2)],
-            [2, 1, 0]
+            [
+                in_doubt("a", 2),
+                in_doubt("a", MOST_LINES),
+                in_doubt("a", 2)
+            ],
+            [2, MOST_LINES, 1]
         );
-        assert_eq!(in_doubt("b", 9), 3);
+        assert_eq!(in_doubt("a", 2), 0);
+        assert_eq!(in_doubt("b", 9), 9);
+    }
+
+    #[test]
+    fn there_is_no_room_far_beyond_an_offset_that_is_held_back() {
+        let mut progress = Progress::new(3);
+        let (first, ..) = progress.begin(batch("a", 1, 1));
+        let (second, ..) = progress.begin(batch("a", 2, 2));
+        assert!(!progress.has_room());
+        (0..2).for_each(|_| progress.settle(second, None));
+        assert_eq!(collected(&mut progress), (vec![], 0));
+        assert!(!progress.has_room(), "the first is still open");
+        progress.settle(first, None);
+        assert!(!progress.has_room(), "no offset is on its way");
+        collected(&mut progress);
+        assert!(progress.has_room());
     }
 
     #[test]

@@ -39,6 +39,9 @@ use crate::slot;
 /// Records asked of the store at once.
 const TAKE_RECORDS: usize = 1_600;
 const TAKE_BYTES: usize = 1 << 20;
+/// Lines may be read so many times further beyond the offsets that are kept than may be under way at once: a disk is slow
+/// at times.
+const BEYOND_OFFSETS: usize = 4;
 /// What can't be sent this long after a stop was asked for stays in the spool.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
@@ -185,7 +188,7 @@ impl Ship {
             settling: false,
             queue: Queue::default(),
             pace: Pace::new(limits, concurrency),
-            progress: Progress::new(window.most_events()),
+            progress: Progress::new(window.most_events() * BEYOND_OFFSETS),
             outcomes: Change::default(),
             body: BulkBody::new(limits),
             window,
@@ -343,7 +346,7 @@ impl Ship {
     }
 
     fn takes_files(&self) -> bool {
-        self.window.has_room_for_files() && !self.files_ended
+        self.window.has_room_for_files() && self.progress.has_room() && !self.files_ended
     }
 
     /// All is shipped and kept, or a stop does not let us wait for better times.
