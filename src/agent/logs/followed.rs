@@ -140,7 +140,8 @@ impl Followed {
             self.reader = None;
             self.read_to = entry.position.offset;
         }
-        if entry.node != seen.node || entry.is_replaced {
+        let is_copy = entry.node != seen.node || entry.is_replaced;
+        if is_copy {
             // The contents live on in a copy: what was not handed on is read there.
             self.reader = None;
             self.read_to = entry.position.offset;
@@ -177,10 +178,10 @@ impl Followed {
             self.is_kept = false;
         }
         if self.section.is_none() && self.is_of_last_life {
-            self.in_doubt_to = if seen.packed.is_some() {
-                u64::MAX
-            } else {
-                seen.size
+            // A copy may not be complete yet, while the original was read to its end.
+            self.in_doubt_to = match seen.packed.is_some() || is_copy {
+                true => u64::MAX,
+                false => seen.size,
             };
         }
         if seen.packed.is_none() {

@@ -169,3 +169,32 @@ async fn a_section_opens_no_more_files_than_it_may() {
     rig.expect(&["a.log 1", "b.log 1", "c.log 1", "a.log 2"])
         .await;
 }
+
+/// The original was read to its end before the kill, and its copy is not complete when the agent starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_copy_everything_is_in_doubt() {
+    let lines: Vec<String> = (0..40)
+        .map(|line| format!("{line:02} {}", "x".repeat(100)))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let text = |lines: &[&str]| lines.join("\n") + "\n";
+    let mut rig = Rig::new("a.log*");
+    rig.append("a.log", text(&lines));
+    rig.start();
+    while rig.stored_messages().len() < lines.len() {
+        rig.take(false).await;
+    }
+    rig.kill().await;
+    rig.append("a.log.1", text(&lines[..20]));
+    rig.truncate("a.log");
+    rig.in_doubt = 0;
+    rig.start();
+    while rig.in_doubt < 20 {
+        rig.take(true).await;
+    }
+    rig.append("a.log.1", text(&lines[20..]));
+    while rig.in_doubt < lines.len() {
+        rig.take(true).await;
+    }
+    rig.expect(&lines).await;
+}

@@ -48,6 +48,8 @@ pub(super) struct Rig {
     /// Message by document id: what Elasticsearch would hold.
     stored: BTreeMap<String, String>,
     pub(super) counters: Arc<Counters>,
+    /// Records taken that may have been sent before the start.
+    pub(super) in_doubt: usize,
     /// For the message if it does not come.
     awaited: String,
     running: Option<Running>,
@@ -84,6 +86,7 @@ impl Rig {
             unacknowledged: HashSet::new(),
             stored: BTreeMap::new(),
             counters: Arc::default(),
+            in_doubt: 0,
             awaited: String::new(),
             running: None,
         }
@@ -160,6 +163,7 @@ impl Rig {
     }
 
     pub(super) fn store(&mut self, batch: &LogBatch) {
+        self.in_doubt += batch.in_doubt;
         for record in &batch.records {
             let message = message(record);
             let id = record.id().to_owned();
