@@ -1,6 +1,6 @@
 //! A directory of recorded nodes, read into the observations that a live network would have given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -79,7 +79,11 @@ impl Recording {
         let last = observations
             .last()
             .context("nothing with a time in it can be read")?;
-        let ended_at = last.at;
+        let mut ended_at = last.at;
+        if let Some(slot) = end_slot.filter(|slot| spec.slot_at(ended_at) == Some(*slot)) {
+            ended_at = spec.slot_start(slot.saturating_add(1));
+            hold_to(ended_at, spec.slot_start(slot), &mut observations);
+        }
         let (links, contents) = links.settle(&observations, &layout.logs, dir, troubles);
         observations.extend(contents);
         sort(&mut observations);
@@ -114,6 +118,30 @@ fn sort(observations: &mut [Observation]) {
     observations.sort_by(|one, other| {
         (one.at, &one.node, one.order).cmp(&(other.at, &other.node, other.order))
     });
+}
+
+/// A recording that names its last slot was made to that slot's end, `at`. Where no block came then, nobody had anything to
+/// say: who was heard of since `since` has its last head still.
+fn hold_to(at: DateTime<Utc>, since: DateTime<Utc>, observations: &mut Vec<Observation>) {
+    let (mut heads, mut heard) = (BTreeMap::new(), BTreeSet::new());
+    for observation in observations.iter() {
+        if let Fact::Head(head) | Fact::PolledHead(head) = observation.fact {
+            let held = Observation {
+                at,
+                order: u64::MAX,
+                fact: Fact::PolledHead(head),
+                ..observation.clone()
+            };
+            heads.insert(observation.node.clone(), held);
+        }
+        if observation.at >= since {
+            heard.insert(observation.node.clone());
+        }
+    }
+    let held = heads
+        .into_values()
+        .filter(|held| heard.contains(&held.node));
+    observations.extend(held);
 }
 
 /// A time that is a day or more away from nearly all the others was written down wrongly, and would stretch the recording by

@@ -326,3 +326,39 @@ fn one_recording_that_is_broken_does_not_keep_the_others_back() {
         (1, 2)
     );
 }
+
+/// Slots 12 and 13 have no block: after the last poll of slot 12 nobody says anything.
+#[test]
+fn the_last_slot_is_judged_although_nobody_spoke_after_it() {
+    let time_of = |line: &str| match line.split_once('\t') {
+        Some((ns, _)) => ns.parse().unwrap(),
+        None => serde_json::from_str::<Value>(line).unwrap()["t1_ns"]
+            .as_i64()
+            .unwrap(),
+    };
+    let last_slot = |end_slot: u64| {
+        let report = damaged("late-4", |dir| {
+            let path = dir.join("run.json");
+            let mut run: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            let stopped_ns = (run["genesis_time"].as_i64().unwrap() + 13 * 4) * 1_000_000_000;
+            run["end_slot"] = end_slot.into();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, run.to_string()).unwrap();
+            for path in ["node-a", "node-b"]
+                .iter()
+                .flat_map(|node| FILES.map(|file| dir.join(node).join(file)))
+            {
+                let text = unpacked(&path);
+                let kept = text.lines().filter(|line| time_of(line) < stopped_ns);
+                let kept: Vec<_> = kept.collect();
+                fs::remove_file(&path).unwrap();
+                fs::write(path.with_extension(""), kept.join("\n")).unwrap();
+            }
+        });
+        let last = list(&report["slots"]).last().unwrap();
+        (last["slot"].as_u64().unwrap(), text(&last["status"]))
+    };
+    assert_eq!(last_slot(12), (12, "missed".into()));
+    // A recording that was to last longer says nothing of what it did not reach.
+    assert_eq!(last_slot(20), (11, "canonical".into()));
+}
