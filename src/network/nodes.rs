@@ -164,6 +164,12 @@ impl Node {
             .is_some_and(|(_, syncing)| *syncing)
     }
 
+    /// It had said before whether it syncs, and not in the time of `silence` before `at`.
+    pub(super) fn was_away(&self, at: DateTime<Utc>, silence: TimeDelta) -> bool {
+        let before = self.statuses.range(..=at).next_back();
+        before.is_some_and(|(last, _)| at - *last > silence)
+    }
+
     /// The client's report of a head change: the one that names both heads, else one of them (clients exchange fields
     /// or name a wrong block), else none; of equal ones the nearest in time.
     pub(super) fn report_of(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::nodes::{HeadChange, NodeName, Nodes, ReportedReorg};
+use super::nodes::{HeadChange, Node, NodeName, Nodes, ReportedReorg};
 use super::tree::{Fork, Tree};
 use super::triage::Triage;
 use crate::slot::{BlockRef, ChainSpec, Root};
@@ -73,6 +73,9 @@ type Key = (Root, Root, u32);
 
 /// Changes of head remembered: a node that goes over and back all the time ends here.
 const EVENTS_LIMIT: usize = 8_192;
+
+/// A node says each slot whether it syncs: one that did not for so many slots was away.
+const AWAY_SLOTS: i32 = 2;
 
 /// Head changes that may wait for links at one time.
 const WAITING_LIMIT: usize = 65_536;
@@ -189,6 +192,9 @@ impl Reorgs {
         }
         self.occurrences.insert(made, before + 1);
         let slot = TimeDelta::milliseconds(context.spec.slot_duration_ms as i64);
+        let came_back = fork
+            .as_ref()
+            .is_some_and(|fork| came_back_below(context, node, old, change, fork));
         let reorg = self.events.entry(key).or_insert_with(|| Reorg {
             old_head: old,
             new_head: change.new,
@@ -209,6 +215,7 @@ impl Reorgs {
                 at: change.moment.at,
                 client: node.client.clone(),
                 catching_up: node.was_syncing(change.moment.at)
+                    || came_back
                     || far_behind_alone(context, old, change),
                 reported: node.report_of(change, slot),
             },
@@ -223,6 +230,28 @@ impl Reorgs {
         reorg.revision += 1;
         Some(told)
     }
+}
+
+/// The node was away and is back on an ancestor of its old head, on which the chain of others was built: it was started anew
+/// without its newest blocks, and will say that it syncs only when it is asked.
+fn came_back_below(
+    context: &Context,
+    node: &Node,
+    old: BlockRef,
+    change: &HeadChange,
+    fork: &Fork,
+) -> bool {
+    let at = change.moment.at;
+    let slot = TimeDelta::milliseconds(context.spec.slot_duration_ms as i64);
+    if !fork.new_side.is_empty() || !node.was_away(at, slot * AWAY_SLOTS) {
+        return false;
+    }
+    let others = context
+        .nodes
+        .iter()
+        .filter(|(name, _)| **name != change.node);
+    let mut heads = others.filter_map(|(_, node)| node.head_at(at));
+    heads.any(|head| context.tree.is_ancestor(old, head.root) == Some(true))
 }
 
 /// No other node stood where this one did, and one of them was far ahead: it was catching up without saying so.

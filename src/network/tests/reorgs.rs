@@ -229,3 +229,43 @@ fn polled_heads_fill_in_only_where_the_stream_is_silent() {
         "over to y by the stream, back from z by polling"
     );
 }
+
+/// Lodestar, killed and started again before anything is finalized, begins at genesis.
+#[test]
+fn a_node_that_comes_back_on_an_older_head_is_catching_up() {
+    let sync_artefact = |restarted: bool, others_went_on: bool| {
+        let mut scene = Scene::from_slot(10);
+        scene.exists("x", 11, "g").exists("y", 12, "x");
+        for node in ["a", "p"] {
+            scene.head(node, 10.1, "g").head(node, 11.1, "x").tell(
+                node,
+                11.8,
+                Fact::Status { syncing: false },
+            );
+        }
+        if others_went_on {
+            scene.head("p", 12.1, "y");
+        } else {
+            scene.head("p", 12.1, "g");
+        }
+        for slot in 12..16 {
+            let at = f64::from(slot) + 0.8;
+            scene.tell("p", at, Fact::Status { syncing: false });
+            if !restarted {
+                scene.tell("a", at, Fact::Status { syncing: false });
+            }
+        }
+        scene.tell("a", 16.2, Fact::PolledHead(scene.block("g")));
+        scene.tell("a", 16.8, Fact::Status { syncing: true });
+        let found = scene.live_findings_from(10.0, 20.0);
+        let reorg = reorgs(&found)
+            .into_iter()
+            .rfind(|reorg| reorg.nodes.contains_key("a"))
+            .unwrap();
+        reorg.sync_artefact
+    };
+    assert!(sync_artefact(true, true));
+    // One that was there all the time threw a block away, and where others did so too it is no node's own matter.
+    assert!(!sync_artefact(false, true));
+    assert!(!sync_artefact(true, false));
+}
