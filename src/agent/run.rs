@@ -20,7 +20,7 @@ use super::packets::Captures;
 use super::report::Report;
 use super::ship::{self, Shipper};
 use super::status::{self, Listener};
-use super::store::{self, Limits, Store, StoreHandle};
+use super::store::{self, AgentId, Limits, Store, StoreHandle};
 use super::{Collector, host, identity, logs};
 use crate::config;
 use crate::elastic::Client;
@@ -122,7 +122,7 @@ pub(super) struct Life {
 pub(super) struct Rounds {
     pub(super) store: StoreHandle,
     pub(super) counters: Arc<Counters>,
-    agent_id: String,
+    agent_id: AgentId,
     ephemeral_id: String,
     started_at_s: i64,
 }
@@ -137,7 +137,7 @@ impl Life {
             return Ok(None);
         };
         let waiting = store.totals().spool().records;
-        info!(agent_id, waiting, "agent starts");
+        info!(agent_id = agent_id.id, waiting, "agent starts");
         let counters = Arc::new(Counters::default());
         let (handle, requests) = StoreHandle::new(&store);
         // It ends when its last handle is gone, whatever is stopped.
@@ -159,7 +159,7 @@ impl Life {
 async fn open_store(
     config: &config::Agent,
     stop: &CancellationToken,
-) -> anyhow::Result<Option<(Store, String)>> {
+) -> anyhow::Result<Option<(Store, AgentId)>> {
     let mut is_said = false;
     let began = Instant::now();
     loop {
@@ -260,7 +260,7 @@ impl Rounds {
         let registry = store.registry().await?;
         let hostfs = config.host.clone().unwrap_or_default().hostfs;
         let host = tasks::blocking(move || host::host_metadata(&hostfs)).await;
-        let identity = identity(&config, self.agent_id.clone(), &self.ephemeral_id, host);
+        let identity = identity(&config, self.agent_id.id.clone(), &self.ephemeral_id, host);
         let seal =
             Seal::new(identity).with_processors(config.processors.clone(), Arc::clone(counters));
         let ended = CancellationToken::new();
@@ -285,6 +285,7 @@ impl Rounds {
                 seal: seal.clone(),
                 batches: files,
                 counters: Arc::clone(counters),
+                is_first_life: self.agent_id.is_new,
                 once,
             }));
         }

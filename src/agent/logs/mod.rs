@@ -84,6 +84,8 @@ pub struct Tail {
     pub seal: Seal,
     pub batches: mpsc::Sender<LogBatch>,
     pub counters: Arc<Counters>,
+    /// No agent of this id was here before: nothing can be stored already.
+    pub is_first_life: bool,
     /// Ends at the end of all files; what could not be read is counted as [`UNREAD`].
     pub once: bool,
 }
@@ -120,6 +122,7 @@ async fn follow_files(tail: Tail, agent_id: String, stop: CancellationToken) -> 
         seal,
         batches,
         counters,
+        is_first_life,
         once,
     } = tail;
     sections.retain(|section| section.journald.is_none());
@@ -143,6 +146,7 @@ async fn follow_files(tail: Tail, agent_id: String, stop: CancellationToken) -> 
     tailer.sheet = Sheet::new(seal);
     tailer.keep = Box::new(keep);
     tailer.stop = stop;
+    tailer.is_first_life = is_first_life;
     tailer.once = once;
     tasks::blocking(move || {
         (tailer.keep)(orphans);

@@ -143,7 +143,7 @@ impl Tailer {
         }
         for (found, generation) in new {
             let begin = self.begin(&found);
-            let is_of_last_life = !self.has_scanned;
+            let is_of_last_life = !self.has_scanned && !self.is_first_life;
             let followed = Followed::new(&found, generation, begin, is_of_last_life, now);
             let id = self.follow(followed);
             self.refind(id, found, now);

@@ -72,6 +72,8 @@ pub(super) struct Tailer {
     pub(super) sheet: Sheet,
     pub(super) keep: Keep,
     pub(super) stop: CancellationToken,
+    /// No agent of this id was here before.
+    pub(super) is_first_life: bool,
     /// Ends at the end of all files.
     pub(super) once: bool,
     pub(super) hints: Hints,
@@ -129,6 +131,7 @@ impl Tailer {
             agent_id: String::new(),
             keep: Box::new(|_| true),
             stop: CancellationToken::new(),
+            is_first_life: false,
             once: false,
             hints: Hints::new(),
             slots: Slots::new(&sections),

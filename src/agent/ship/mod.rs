@@ -39,9 +39,9 @@ use crate::slot;
 /// Records asked of the store at once.
 const TAKE_RECORDS: usize = 1_600;
 const TAKE_BYTES: usize = 1 << 20;
-/// Lines may be read so many times further beyond the offsets that are kept than may be under way at once: a disk is slow
-/// at times.
-const BEYOND_OFFSETS: usize = 4;
+/// Lines may be read so many times further beyond the offsets that are kept than may be under way at once. One that is
+/// refused again and again waits for seconds, in which hundreds of thousands behind it find their way.
+const BEYOND_OFFSETS: usize = 64;
 /// What can't be sent this long after a stop was asked for stays in the spool.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 

@@ -13,10 +13,19 @@ use super::{Change, Store, salvage};
 const NOTE: &str = "agent.id";
 const FILE: &str = "agent.id";
 
+/// Who the agent is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentId {
+    pub id: String,
+    /// Made a moment ago: no document has an id that depends on it.
+    pub is_new: bool,
+}
+
 /// The id, from the store, from the file, or new; afterwards both have it.
-pub fn agent_id(store: &mut Store) -> anyhow::Result<String> {
+pub fn agent_id(store: &mut Store) -> anyhow::Result<AgentId> {
     let noted = store.note(NOTE)?.and_then(|id| String::from_utf8(id).ok());
     let filed = read(&store.dir);
+    let is_new = noted.is_none() && filed.is_none();
     let id = match (&noted, &filed) {
         (Some(id), _) | (None, Some(id)) => id.clone(),
         (None, None) => uuid::Uuid::new_v4().to_string(),
@@ -36,7 +45,7 @@ pub fn agent_id(store: &mut Store) -> anyhow::Result<String> {
         }
         write(&store.dir, &id)?;
     }
-    Ok(id)
+    Ok(AgentId { id, is_new })
 }
 
 /// Whether an agent that lived here has left its id.

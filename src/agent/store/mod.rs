@@ -22,7 +22,7 @@ use anyhow::{Context, bail};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableDefinition};
 use tracing::warn;
 
-pub use self::agent_id::agent_id;
+pub use self::agent_id::{AgentId, agent_id};
 pub use self::beside::{Beside, Verified, Waiting};
 pub use self::damage::is_full;
 use self::damage::{guarded, is_damage};

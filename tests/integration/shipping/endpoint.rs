@@ -303,6 +303,7 @@ async fn a_file_is_known_before_its_lines_are_sent() {
     let file = logs.path().join("client.log");
     std::fs::write(&file, "a line\n").unwrap();
     let tail = Tail {
+        is_first_life: false,
         sections: vec![LogsConfig {
             paths: vec![file.to_str().unwrap().to_owned()],
             ..LogsConfig::default()

@@ -198,3 +198,15 @@ async fn of_a_copy_everything_is_in_doubt() {
     }
     rig.expect(&lines).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_at_a_start_is_in_doubt_unless_it_is_the_first() {
+    for is_first_life in [true, false] {
+        let mut rig = Rig::new("*.log");
+        rig.is_first_life = is_first_life;
+        rig.append("a.log", "one\ntwo\n");
+        rig.start();
+        rig.expect(&["one", "two"]).await;
+        assert_eq!(rig.in_doubt, if is_first_life { 0 } else { 2 });
+    }
+}

@@ -42,6 +42,7 @@ pub(super) struct Rig {
     pub(super) max_open: Option<usize>,
     pub(super) is_deaf: bool,
     pub(super) once: bool,
+    pub(super) is_first_life: bool,
     pub(super) registry: Arc<Mutex<HashMap<String, Vec<u8>>>>,
     /// Files with a batch that was not acknowledged: nothing after it is.
     unacknowledged: HashSet<String>,
@@ -82,6 +83,7 @@ impl Rig {
             max_open: None,
             is_deaf: false,
             once: false,
+            is_first_life: false,
             registry: Arc::default(),
             unacknowledged: HashSet::new(),
             stored: BTreeMap::new(),
@@ -109,6 +111,7 @@ impl Rig {
         tailer.agent_id = "agent".into();
         tailer.stop = stop.clone();
         tailer.once = self.once;
+        tailer.is_first_life = self.is_first_life;
         tailer.slots.most = self.max_open.unwrap_or(tailer.slots.most);
         if self.is_deaf {
             tailer.hints = Hints::deaf();

@@ -231,13 +231,18 @@ fn an_agents_id_outlives_its_store_and_a_torn_file() {
         let mut store = Store::open(dir.path(), Limits::default()).unwrap();
         agent_id(&mut store).unwrap()
     };
-    let first = id();
+    let AgentId { id: first, is_new } = id();
+    assert!(is_new);
+    let first = AgentId {
+        id: first,
+        is_new: false,
+    };
     std::fs::remove_file(dir.path().join(FILE)).unwrap();
     assert_eq!(id(), first, "from the file");
     std::fs::write(dir.path().join("agent.id"), "torn").unwrap();
     assert_eq!(id(), first, "from the store");
     let kept = std::fs::read_to_string(dir.path().join("agent.id")).unwrap();
-    assert_eq!(kept.trim(), first, "and the file is mended");
+    assert_eq!(kept.trim(), first.id, "and the file is mended");
 }
 
 #[test]
