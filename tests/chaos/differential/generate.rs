@@ -91,10 +91,15 @@ pub(super) fn request(dice: &mut StdRng, namespace: &str) -> Request {
     Request {
         target: TARGETS.choose(dice).unwrap().to_string(),
         stream,
-        // Gzipped, an empty body is not empty.
-        is_gzipped: dice.random_ratio(1, 3) && !body.is_empty(),
+        // Gzipped, an empty body is not empty. And where the last document is empty, 9.3.2 now and then reads beyond its
+        // buffer (`array_index_out_of_bounds_exception`, depending on sizes) and refuses the whole request.
+        is_gzipped: dice.random_ratio(1, 3) && !body.is_empty() && !ends_blank(&body),
         body,
     }
+}
+
+fn ends_blank(body: &[u8]) -> bool {
+    body.ends_with(b"\n\n") || body.ends_with(b"\n\r\n")
 }
 
 /// As the agent asks for what may be there already.
